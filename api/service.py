@@ -86,7 +86,7 @@ class AttributionService:
         """Returns the response to a GET request for the attribution with this id.
 
         The status is 200, or 202 if there is no outcome when the client's wait ends. There is no
-        wait if ``may_wait`` is False. A HEAD request (``head``) leaves the outcome for a GET.
+        wait if ``may_wait`` is False. A HEAD request (``head``) does not fetch the outcome.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")

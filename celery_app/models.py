@@ -84,7 +84,7 @@ class Change:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command. Returns the exit status: 1 if the change is refused, 2 for other errors."""
+    """Runs the command. Returns the exit status: 1 if it may not change the models, 2 on errors."""
     options = _options(arguments)
     try:
         worker_registry = WorkerRegistry(connect(Settings.from_environ(os.environ).broker))

@@ -119,7 +119,7 @@ class AttributeTask(Task):
         self._batch_processor.free_memory()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
-        """Makes ``error`` the outcome of all messages of those ``chunks`` that have a reply list.
+        """Fails all messages of ``chunks`` with ``error``. Leaves out chunks without a reply list.
 
         Sends the failures as replies, and stores the failures for clients that ask later.
 

@@ -99,7 +99,7 @@ class ChunkRequest(RedactedRequest):
 
     @property
     def request_ids(self) -> list[Any]:
-        """The ids of the HTTP requests that the messages came with, unchecked, as in the header."""
+        """The ids of the messages' HTTP requests, from the task's header and not checked yet."""
         return carried_ids(self.request_dict)
 
     @property

@@ -213,7 +213,7 @@ class WorkerRegistry:
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets each version in ``gone`` without a worker for a day, and the version's queue."""
+        """Forgets the versions in ``gone`` that had no worker for a day, and their queues."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)

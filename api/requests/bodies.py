@@ -58,7 +58,7 @@ def decode_body(
 ) -> RequestT:
     """Decodes the JSON body of a request.
 
-    ``keys(request)`` returns the keys that this request may have. ``fields`` has all field names.
+    ``keys(request)`` returns the JSON keys that this request may have. ``fields`` lists all fields.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.

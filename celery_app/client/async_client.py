@@ -104,7 +104,7 @@ class Client:
     async def attribute(
         self, texts: Iterable[str], **options: Unpack[CallOptions]
     ) -> list[Attribution]:
-        """Returns the attribution of each text, in order. The options are ``CallOptions``.
+        """Returns the attribution of each text, in order. Keyword arguments are ``CallOptions``.
 
         Raises:
             BylineError: the error of the first text that has no attribution. A note on the

@@ -42,7 +42,7 @@ class Design:
 
     @property
     def columns(self) -> int:
-        """Number of features that occur."""
+        """Number of columns: of different features in all texts."""
         return len(self.features)
 
     def table(

@@ -53,7 +53,8 @@ class Planner(Protocol):
 class TextPlanner:
     """Plans the passes of a :class:`~model.types.Model`, which takes texts.
 
-    A pass holds texts that follow one another in the batch. A cell is a message.
+    A pass holds texts that follow one another in the batch. Each text
+    counts as one cell, the unit of a pass's size.
     """
 
     def __init__(self, model: Model[Any]) -> None:

@@ -98,7 +98,7 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        Also sends a command again that came after a refused command and found nothing. Such a
+        Also repeats each command that came after a refused command and did not find its key. Such a
         command may need a key that the refused command did not write, for example to set the key's
         time to live.
         """

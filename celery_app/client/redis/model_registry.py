@@ -56,8 +56,8 @@ class ModelRegistry:
     ) -> None:
         """``machine`` is this computer's name. The monitor reports memory under this name in Redis.
 
-        Each check of the broker also tells ``queue_capacity`` how much of the broker's memory the
-        queue takes.
+        The registry checks the broker regularly, and tells ``queue_capacity`` each time how much of
+        the broker's memory the queue takes.
         """
         self._queue_capacity = queue_capacity
         self._memory_key = pressure.key(machine)
