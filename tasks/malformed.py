@@ -39,7 +39,7 @@ class Malformed(Exception):
 
 
 class _Headers(msgspec.Struct):
-    """The types of the task headers that Celery reads. Celery itself checks the headers with dates."""
+    """The types of the task headers that Celery reads. Celery checks the headers with dates."""
 
     id: str
     task: str
