@@ -1,4 +1,4 @@
-"""The client for asyncio programs. It sends texts to Byline's workers, which find the authors."""
+"""The client for asyncio programs. Byline's workers find the author of each text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ class Client:
     async def open(self) -> None:
         """Starts the client on the running event loop.
 
-        If Redis can't be reached, this method raises no error: the client tries again and again.
+        If Redis can't be reached, this method raises no error. The client tries to connect until it
+        succeeds.
         """
         if self._inner is not None:
             raise RuntimeError("the client is open already")
@@ -91,7 +92,7 @@ class Client:
         self._inner = inner
 
     async def close(self) -> None:
-        """Stops the client. Calls that still wait get the failure ``no_answer``."""
+        """Stops the client. Each text without an outcome gets the failure ``no_answer``."""
         inner, self._inner = self._inner, None
         if inner is None:
             return
@@ -122,7 +123,8 @@ class Client:
     ) -> list[Outcome]:
         """Returns an attribution or a ``Failure`` for each text, in order.
 
-        A text that fails does not affect the others. The options are ``CallOptions``.
+        If one text fails, the other texts can still get attributions. Keyword arguments are
+        ``CallOptions``.
         """
         if isinstance(texts, str):
             raise TypeError("texts is one string; it must be a list of strings")
@@ -142,7 +144,7 @@ class Client:
         """Passes all texts to the dispatcher, at most :data:`WINDOW` unanswered texts at a time.
 
         Appends to ``accepted`` one item for each text: an entry, or a failure if the text was not
-        accepted. An entry is a text on its way to an outcome. Returns the
+        accepted. An entry holds a text, and later the text's outcome. Returns the
         :class:`AttributionClient` that owns the dispatcher.
         """
         inner = self._opened()
@@ -189,8 +191,8 @@ def _ask(
 ) -> list[Entry | Failure]:
     """Passes texts to the dispatcher of ``inner``. Returns an entry or a failure for each text.
 
-    The list is in the order of the texts. An entry is a text on its way to an outcome. A text that
-    is invalid, or that the dispatcher refuses, gets a failure.
+    The list is in the order of the texts. An entry holds a text, and later the text's outcome. An
+    invalid text gets a failure. If the dispatcher refuses the texts, every text gets a failure.
     """
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]

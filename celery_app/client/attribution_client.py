@@ -1,8 +1,8 @@
 """Sends messages to the workers, waits for their outcomes, and finds outcomes by message id.
 
 An outcome is an attribution or a failure. An entry is one message with the caller's options.
-Flask's views use :class:`AttributionClient` through the api's service, and
-:mod:`celery_app.client.async_client` builds on this class.
+Flask's views call :mod:`api.service`, which uses :class:`AttributionClient`. The library's client,
+:mod:`celery_app.client.async_client`, uses :class:`AttributionClient` too.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class AttributionClient:
         await asyncio.to_thread(self.model_registry.stop)
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
-        """Returns the dispatcher's entry for ``text``: one message with the caller's options.
+        """Returns a new entry for ``text``: one message with the caller's options.
 
         Raises:
             InvalidMessage: the text is no valid message, for example because it is empty.
@@ -110,9 +110,10 @@ class AttributionClient:
     ) -> list[tuple[Entry, Outcome | None]]:
         """Sends messages, and waits for their outcomes.
 
-        Returns a list of pairs, one for each message, in order: the message's entry and its
-        outcome. The outcome is None if the wait ended before the outcome came. The caller can fetch
-        such an outcome later, by the message's id.
+        Returns a list of pairs, one for each message, in order: the message's entry and the
+        message's outcome. An entry that has no outcome when the wait ends is paired with None if
+        the caller can fetch the outcome later, by the message's id. Otherwise such an entry is
+        paired with a failure.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.
@@ -160,8 +161,8 @@ class AttributionClient:
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
         """Waits until a message has an outcome, or until the monotonic time ``until``.
 
-        Only reads the outcome, and does not remove it from Redis. So a caller that disconnects
-        meanwhile can still fetch the outcome later.
+        This method does not remove the outcome from Redis. So a caller that disconnects during the
+        wait can still fetch the outcome later.
         """
         look_s = LOOK_S
         while await self.pending_results.find(id, explain) is None:

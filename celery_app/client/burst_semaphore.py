@@ -1,4 +1,4 @@
-"""A semaphore on which a thread waits for its turn only while the turns of others are short."""
+"""A semaphore for threads. A thread waits for a turn only while other threads' turns are short."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class BurstSemaphore:
     A turn lasts from :meth:`acquire` to :meth:`release`. In a burst of short turns, a turn ends
     every millisecond, so a thread that waits gets its turn soon. If no turn has ended for
     ``PAUSE_S`` seconds, turns have become long, perhaps because a server hangs. Then a thread
-    without a turn does not wait, because its wait could be as long as these turns.
+    that asks for a turn does not wait, because the wait could last as long as a long turn.
     """
 
     def __init__(self, turns: int) -> None:
-        """``turns`` is the largest number of threads that have a turn at the same time."""
+        """``turns`` limits the number of threads that have a turn at the same time."""
         self._turns = threading.BoundedSemaphore(turns)
         self._last_end = -math.inf
 
     def acquire(self) -> bool:
-        """Begins a turn of this thread. Returns False if this thread gets no turn soon."""
+        """Tries briefly to begin a turn of this thread. Returns whether the turn has begun."""
         if self._turns.acquire(blocking=False):
             return True
         last = time.monotonic() + LONGEST_S

@@ -1,8 +1,8 @@
 """The dispatcher: sends the messages of one process as Celery tasks, and takes the replies.
 
-Messages gather until the process has a free credit, a permit to have one chunk in flight. Then the
-dispatcher sends the gathered messages as one Celery task, a chunk. So the size of a chunk follows
-the load: one message when idle, dozens when busy. There is no timer to tune.
+A credit is a permit to have one chunk (one Celery task) in flight. Messages gather while no credit
+is free. When a credit is free, the dispatcher sends the gathered messages as one chunk. So the size
+of a chunk follows the load: one message when idle, dozens when busy. There is no timer to tune.
 
 A message that this process answered in the last minute gets its outcome from the local cache. Three
 coroutines handle all other messages. The *pump* looks messages up in the result cache, with one
@@ -206,7 +206,7 @@ class Dispatcher:
         self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Gives gathered messages their cached outcomes, and refuses or queues other messages."""
+        """Gives each cached message its outcome, and refuses or queues each uncached message."""
         for entry, known in await self._cache_lookup.look_up():
             if known is not None:
                 self._settle(entry, known)

@@ -62,7 +62,8 @@ class Entry:
     #: Work of the message in units of :mod:`tasks.work`.
     work: int = field(init=False)
     #: Part of the dispatcher's capacity that the message takes, in units of :mod:`tasks.work`.
-    #: Evidence does not count, since it takes no memory before a worker has computed it.
+    #: The size does not include evidence, since evidence takes no memory in the dispatcher until a
+    #: worker has computed it.
     size: int = field(init=False)
     #: Whether the message was sent without a credit. Its priority in the broker's queue is then
     #: lower.
@@ -97,8 +98,8 @@ class Entry:
         """The key by which later requests for the same message find this entry and share it.
 
         None if the message has a deadline: such an entry is not shared. The join key includes the
-        message's owner (an API key), so two owners never share an entry. If they shared one, a
-        message of one owner could wait as long as the messages of the other owner.
+        message's owner (an API key), so two owners never share an entry. If two owners shared
+        an entry, a message of one owner could wait as long as the messages of the other owner.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
@@ -106,8 +107,8 @@ class Entry:
         """Returns whether ``outcome`` can be the outcome of this message.
 
         A failure is always accepted. An attribution by the message's own model version must have
-        the message's id. An attribution by another version has another id, because a message's id
-        depends on the version. So that id is not checked.
+        the message's id. The id of an attribution by another version is not checked, because a
+        message's id depends on the version.
         """
         if isinstance(outcome, Failure):
             return True

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, so that threads that block can run coroutines."""
+"""An event loop in a thread of its own. Blocking code in other threads can run coroutines on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class EventLoopThread(threading.Thread):
     """A daemon thread that runs an event loop until :meth:`stop`, or until the process ends.
 
-    Make the thread after a fork: no thread survives a fork.
+    If the process forks, make the thread after the fork, because threads do not survive a fork.
     """
 
     def __init__(self) -> None:

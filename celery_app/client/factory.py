@@ -22,10 +22,10 @@ BEYOND_WAIT_S = 5
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
-    """Builds a client, and starts its threads that read Redis.
+    """Builds a client, and starts the threads that check the broker and the cache.
 
-    Call this in the event loop's thread, and then start the dispatcher. Blocks until each thread
-    has read Redis once.
+    Call this in the event loop's thread, and then start the dispatcher. Blocks until the broker and
+    the cache have been checked once.
     """
     client = make_client(settings, metrics)
     client.model_registry.start()
@@ -36,7 +36,7 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
     """Builds a client, and starts none of its parts. Call this in the event loop's thread.
 
     Raises:
-        SettingsError: the settings have no URL of Redis, or ask for a package that is missing.
+        SettingsError: the settings have no URL of Redis, or need a package that is not installed.
     """
     settings.check_packages()
     if settings.tracing == "on":

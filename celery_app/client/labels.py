@@ -19,8 +19,8 @@ from tasks.storage.pending_results import PendingResults
 
 #: Prefix of the Redis key that holds a message's true author.
 FEEDBACK = "byline:feedback:"
-#: Suffix of the Redis key of a message's trace: a list of the authors that were given before, and
-#: corrected.
+#: Suffix of the Redis key of a message's trace: a list of the authors that corrections have
+#: replaced.
 TRACE = ":before"
 #: Largest number of authors that the trace of a message keeps.
 MAX_TRACE = 20
@@ -34,7 +34,7 @@ class Label(NamedTuple):
     author: str
     #: Whether the model's best guess is the true author.
     correct: bool
-    #: The authors that were given before and corrected, the oldest first.
+    #: The authors that corrections have replaced. The author that was replaced first comes first.
     before: list[str]
 
 
@@ -54,7 +54,7 @@ class Labels:
     ) -> None:
         """A true author is kept for ``ttl_s`` seconds.
 
-        In these seconds, the message counts once, even if its author is recorded several times.
+        During this time, a message is counted only once, even if its author is recorded again.
         """
         self._pending_results = pending_results
         self._cache = cache
@@ -71,7 +71,7 @@ class Labels:
             InvalidMessage: the author's name is invalid.
             NotFound: the attribution with this id does not exist yet, or has expired.
             Conflict: another author was given for this message before, and ``corrects`` is False.
-            BrokerUnavailable, CacheUnavailable: a server can't be reached.
+            BrokerUnavailable, CacheUnavailable: the broker or the cache can't be reached.
         """
         author = parse_author(author)
         attribution = await self._attribution(id)
@@ -90,7 +90,7 @@ class Labels:
     async def _stored_author(self, name: str) -> bytes | None:
         """Returns the author that is stored under the key ``name``; None if there is no author.
 
-        Deletes a key that holds no string.
+        Deletes the key if its value is not a string.
         """
         found: Any = await self._cache.mget([name])
         before: bytes | None = found[0]
@@ -99,9 +99,9 @@ class Labels:
         return before
 
     async def _trace(self, name: str) -> list[str]:
-        """Returns a list of a message's earlier authors, which were corrected, the oldest first.
+        """Returns a message's replaced authors. The author that was replaced first comes first.
 
-        ``name`` is the Redis key of the message's present author.
+        A correction replaces an author. ``name`` is the Redis key of the message's present author.
         """
         found: Any = await self._cache.type(name + TRACE)
         authors: Any = await self._cache.lrange(name + TRACE, 0, -1) if found == b"list" else []
@@ -135,10 +135,10 @@ class Labels:
         self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
 
     async def _slice(self, name: str, version: str) -> str:
-        """Returns the Redis key of the counts that include a message's true author.
+        """Returns the Redis key of the counts for the period in which an author was counted.
 
-        Each short period has counts of its own, under a key of its own. ``name`` is the key of the
-        author. The remaining time to live of this key tells when the author was counted.
+        Each short period has its own counts, under its own key. ``name`` is the Redis key that
+        holds the author. The remaining time to live of ``name`` tells when the author was counted.
         ``version`` is the model version that made the attribution.
         """
         left_ms: Any = await self._cache.pttl(name)

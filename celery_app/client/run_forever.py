@@ -17,7 +17,7 @@ RETRY_S = 0.5
 
 
 async def run_forever(step: Callable[[], Awaitable[None]]) -> None:
-    """Calls ``step`` again and again until cancelled. Logs the errors that ``step`` raises."""
+    """Calls ``step`` until this coroutine is cancelled. Logs the errors that ``step`` raises."""
     failures = Failures(step.__qualname__)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The client for programs without asyncio. It sends texts to workers, which find the authors."""
+"""The client for programs without asyncio. Byline's workers find the author of each text."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class SyncClient:
         self._thread = thread
 
     def close(self) -> None:
-        """Stops the client and its thread. Calls that still wait get the failure ``no_answer``."""
+        """Stops the client and its thread.
+
+        Each text without an outcome gets the failure ``no_answer``.
+        """
         thread, self._thread = self._thread, None
         if thread is not None:
             run_on(thread.loop, self._client.close())

@@ -22,7 +22,7 @@ FRESH_S = 0.001
 class InFlightSnapshot(NamedTuple):
     """The number of chunks in flight at one moment, and when their replies are expected.
 
-    Only chunks that hold a credit count. A credit is a permit to be in flight.
+    A credit is a permit to be in flight. Chunks without a credit are not counted.
     """
 
     #: ``InFlight.changes`` at that moment.
@@ -47,7 +47,8 @@ class Admission:
         """``waiting`` maps each kind (see ``Entry.kind``) to the queue of its unsent messages.
 
         Each estimate reads the mapping again, so the caller can add and remove queues.
-        ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
+        ``chunk_work`` limits the work of a chunk of several messages, in units of
+        :mod:`tasks.work`.
         """
         self._latency_model = latency_model
         self._in_flight = in_flight
@@ -63,13 +64,13 @@ class Admission:
     def too_late(self, entry: Entry) -> bool:
         """Returns whether to refuse a message because of a deadline.
 
-        True if the message would be answered after its own deadline, or if it would make another
-        message of its chunk miss that message's deadline. False if the deadline has passed already,
-        because the version queue drops such a message.
+        True if the message would be answered after its own deadline, or if another message of the
+        same chunk would miss a deadline because of this message. False if the message's own
+        deadline has passed already, because the version queue drops such a message.
 
-        False also if no other message is ahead, so that a message is sent from time to time. One
-        slow batch may raise the estimate above every deadline, and only a new answer lowers the
-        estimate again.
+        Also False if no other message is ahead. Otherwise one slow batch could raise the estimate
+        above every deadline. Then every message would be refused, and the estimate would stay too
+        high, because only a new answer lowers the estimate.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:

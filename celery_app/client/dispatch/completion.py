@@ -1,4 +1,4 @@
-"""An event that is set once, for many waiters that each have a deadline of their own."""
+"""An event that is set once. Many coroutines can wait for it, each with its own deadline."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Completion:
     async def wait(self, until: float) -> bool:
         """Waits for the event, but not beyond the monotonic time ``until``.
 
-        Returns whether the event is set. With ``math.inf`` the wait has no deadline.
+        Returns whether the event is set. If ``until`` is ``math.inf``, the wait has no deadline.
         """
         left = until - time.monotonic()
         if self._set or left <= 0:

@@ -25,8 +25,8 @@ WEIGHT = 0.1
 class IdleLatency:
     """The time that an answer takes when no other message is ahead.
 
-    The value is the lowest running mean of these times so far, so a slow Byline does not raise it.
-    If Byline becomes slow, a missed deadline still counts as a failure of Byline.
+    The estimate of this time is the lowest running mean so far. So the estimate does not rise if
+    Byline becomes slow, and a missed deadline still counts as a failure of Byline.
     """
 
     def __init__(self) -> None:
@@ -74,8 +74,8 @@ def deadline_failure(entry: Entry, idle: IdleLatency) -> Failure:
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
     """Returns the outcome for the caller, given the outcome that a worker sent.
 
-    A worker uses one code for all missed deadlines, since it does not know which deadlines were too
-    short. This function gives each of these failures the right code.
+    A worker does not know which deadlines were too short. So a worker sends one code for all missed
+    deadlines, and this function puts the right code into each of these failures.
     """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
         return deadline_failure(entry, idle)

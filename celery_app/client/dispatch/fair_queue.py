@@ -2,8 +2,9 @@
 
 The method is deficit round robin (Shreedhar and Varghese, 1995). The API keys with waiting messages
 take turns. In each turn, a key may send a fixed amount of work. Work is counted in short messages:
-a long message counts as several (:mod:`tasks.work`). A key keeps an unused amount for its next
-turn. So a key with long messages and a key with short messages send the same amount of work.
+a long message counts as several (:mod:`tasks.work`). A key keeps the unused part of this amount for
+its next turn. So a key with long messages and a key with short messages send the same amount of
+work.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass, field
 
 from celery_app.client.entry import Entry
 
-#: Work that a key may send in each turn, in units of :mod:`tasks.work`: one short message with
-#: evidence.
+#: Work that a key may send in each turn, in units of :mod:`tasks.work`. One short message with
+#: evidence has this work.
 QUANTUM = 8
 
 
@@ -106,10 +107,10 @@ class FairQueue:
     def take_urgent(self, work: int) -> list[Entry]:
         """Removes urgent messages from the queue, and returns them as a list.
 
-        An urgent message must be sent even without a free credit, the permit to have one chunk in
-        flight (see ``Entry.urgent``). The list has at least one message, if any urgent message
-        waits. A list of several messages has at most ``work`` units of work (:mod:`tasks.work`) in
-        total.
+        An urgent message must be sent even if no credit is free (see ``Entry.urgent``). A credit is
+        a permit to have one chunk in flight. The list has at least one message, if any urgent
+        message waits. A list of several messages has at most ``work`` units of work
+        (:mod:`tasks.work`) in total.
         """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):

@@ -37,7 +37,7 @@ class FlushPolicy:
         version: str,
         wake: asyncio.Event,
     ) -> None:
-        """``credits`` is the largest number of chunks in flight.
+        """At most ``credits`` chunks hold a credit, which is a permit to be in flight.
 
         The event ``wake`` wakes the dispatcher, which then calls :meth:`due` again.
         """

@@ -34,13 +34,14 @@ class InFlightChunk(NamedTuple):
 
 
 class InFlight:
-    """The chunks in flight for one model version, by chunk id, the oldest first."""
+    """Keeps the chunks in flight for one model version, in the order in which they were sent."""
 
     def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
-        """``answer_s``: seconds without a reply after which a chunk is given up.
+        """A chunk that has no reply after ``answer_s`` seconds is given up.
 
-        ``chunk_work``: work of the largest chunk, in units of :mod:`tasks.work`. A chunk has
-        stalled if it takes several times as long as the largest chunk is expected to take.
+        ``chunk_work`` limits the work of a chunk of several messages, in units of
+        :mod:`tasks.work`. The expected time is the time that a chunk with this work should take. A
+        chunk has stalled if it has no reply after several times the expected time.
         """
         self._answer_s = answer_s
         self._latency_model = latency_model

@@ -9,7 +9,7 @@ class KeyQuota:
     """Counts the messages that the dispatcher holds, by owner (API key) and by model version."""
 
     def __init__(self, capacity: int) -> None:
-        """``capacity`` is the largest total size of the messages, in units of :mod:`tasks.work`."""
+        """``capacity`` limits the total size of the messages, in units of :mod:`tasks.work`."""
         self._capacity = capacity
         #: Total size of each owner's messages, in units of :mod:`tasks.work`.
         self._owners: dict[str, int] = {}

@@ -1,11 +1,13 @@
-"""Estimates how long the next chunk will take, from the chunks that have come back.
+"""Estimates how long the next chunk will take, from the times that past chunks took.
 
 A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU, nearly all
 of the cost is fixed. On a CPU, nearly all of the cost grows with the work. This module finds both
-costs: it fits a line through the sizes and times of past chunks by least squares, in which recent
-chunks weigh most. The mean work per second would be a wrong estimate. If fewer messages are
-accepted, chunks are smaller, and less work is done per second. An estimate from this lower rate
-would be too long, and even fewer messages would be accepted.
+costs: by weighted least squares, it fits a line to the times of past chunks as a function of their
+work. Recent chunks have the largest weights.
+
+The mean work per second would be a wrong basis for the estimate. If fewer messages are accepted,
+chunks are smaller, and less work is done per second. The time that is estimated from this lower
+rate would be too long, and even fewer messages would be accepted.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ class LatencyModel:
 
         ``work`` is the work of the chunk, and ``sent_at`` the time at which it was sent. The
         measured time starts at ``sent_at``, or at the previous reply if that reply came after
-        ``sent_at``. ``alone`` is True if the chunk had only one message, and the reply had its
-        attribution.
+        ``sent_at``. ``alone`` is True if the chunk had only one message, and the reply has an
+        attribution of this message.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:

@@ -10,7 +10,7 @@ class DispatchLimits(NamedTuple):
 
     #: Largest number of chunks in flight for one model version. At this number, messages wait.
     credits: int
-    #: Work of the largest chunk.
+    #: Limit of the work of a chunk of several messages. A chunk of one message may have more work.
     chunk_work: int
     #: Largest total size of the messages that have no outcome yet.
     capacity: int

@@ -19,7 +19,7 @@ REMEMBERED_S = 60.0
 
 
 class LocalCache:
-    """Up to ``size`` attributions, by message id. The least recently used one is dropped first."""
+    """Keeps at most ``size`` attributions. Drops the least recently used attribution first."""
 
     def __init__(self, size: int, now: Callable[[], float] = time.monotonic) -> None:
         self._size = self._full = size
@@ -49,7 +49,9 @@ class LocalCache:
     def put(self, attribution: Attribution) -> None:
         """Stores an attribution, unless it has evidence.
 
-        Evidence (the words that counted) quotes the text, and callers seldom ask for it.
+        Evidence lists the parts of the text that speak most for or against the author. An
+        attribution with evidence is not stored, because evidence quotes the text, and because
+        callers seldom ask for evidence.
         """
         if attribution.evidence is not msgspec.UNSET:
             return

@@ -103,8 +103,9 @@ class VersionQueue:
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
         """Returns the sort key of a kind of messages. The kind with the smallest key is sent next.
 
-        Of the kinds with equal priority, a kind that was passed over :data:`PASSED_OVER` times
-        comes first. Otherwise messages without evidence come before messages with evidence.
+        The most urgent priority comes first. Among kinds with equal priority, a kind comes first if
+        :data:`PASSED_OVER` chunks of other kinds were sent while messages of this kind waited.
+        Otherwise messages without evidence come before messages with evidence.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

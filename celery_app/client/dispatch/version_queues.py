@@ -1,4 +1,4 @@
-"""The version queues of one dispatcher: one for each model version of its messages."""
+"""The version queues of one dispatcher: one queue for each model version that messages are for."""
 
 from __future__ import annotations
 

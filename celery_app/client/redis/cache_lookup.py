@@ -1,6 +1,7 @@
 """Looks up messages in the result cache, as many as possible with one MGET command.
 
-An MGET has a high fixed cost: as much CPU time as the lookup of ten messages in it.
+An MGET takes a fixed CPU time, plus a CPU time for each message. The fixed time is as long as the
+time for ten messages.
 """
 
 from __future__ import annotations

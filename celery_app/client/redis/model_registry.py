@@ -122,8 +122,10 @@ class ModelRegistry:
         """Checks that messages can be sent to a model version.
 
         Raises:
-            NoModel: the version is the canary, and has no worker at present.
-            UnknownModel: the version is not served, or no longer served.
+            NoModel: no worker has announced a model, or the version is the canary and has no worker
+                at present.
+            UnknownModel: the version is neither the current version nor the canary, and has no
+                worker.
         """
         rollout = self._rollout()
         if version in self._living() or version == rollout.current:
@@ -158,9 +160,10 @@ class ModelRegistry:
         }
 
     def parts(self) -> dict[str, str]:
-        """Returns a mapping from part to state, for the parts that Byline needs for an answer.
+        """Returns the name and the state of each part that Byline needs for an answer.
 
-        A part is, for example, ``cache`` or ``worker``. A state is ``ok``, or says what is wrong.
+        The mapping's keys are names of parts, for example ``cache`` or ``worker``. Each value is
+        ``ok``, or says what is wrong.
         """
         workers = self.workers()
         worker = "unknown" if workers is None else "ok" if workers else "none alive"
@@ -183,7 +186,7 @@ class ModelRegistry:
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
-        """Returns the names of the Redis lists of all queues; empty while no model is known."""
+        """Returns the names of all Celery queues' Redis lists; no names if no model is known."""
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:

@@ -41,7 +41,7 @@ class Publisher:
     ) -> None:
         """``replies`` is a second Redis client of the broker. It only receives the replies.
 
-        The timeout of ``replies`` must be above ``POP_S`` seconds.
+        The socket timeout of ``replies`` must be longer than ``POP_S`` seconds.
         """
         self._broker = broker
         self._replies = replies
@@ -53,7 +53,7 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends a chunk as a Celery task, whose id is ``chunk_id``.
 
-        All ``entries`` have the same model version and the same kind. The Redis command that queues
+        All ``entries`` must have one model version and one kind. The Redis command that queues
         the task also adds a pending result for each urgent entry. A pending result keeps an
         outcome, so that a caller can fetch it later (HTTP 202). If there would be too many pending
         results, the command adds none, and only queues the task.

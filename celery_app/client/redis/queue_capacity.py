@@ -1,4 +1,4 @@
-"""Estimates whether the broker has memory for more tasks, without asking Redis for each task."""
+"""Estimates whether the broker has memory for more tasks. Does not ask Redis before each task."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SHOWN_S = 3.0
 
 
 class QueueCapacity:
-    """Estimates the queue's memory: the last measurement, plus the tasks that were sent since then.
+    """Estimates the queue's memory from the last measurement and the tasks that were sent after it.
 
     The thread that checks the broker calls :meth:`record`, and reads ``in_flight_bytes`` and
     ``state``. The event loop's thread calls all other methods.
     """
 
     def __init__(self, max_pending_results: int) -> None:
-        """``max_pending_results``: largest number of outcomes that the broker keeps for callers."""
+        """``max_pending_results`` limits how many outcomes the broker keeps for callers."""
         self._max_pending_results = max_pending_results
         #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
         #: The oldest task comes first.
@@ -63,7 +63,7 @@ class QueueCapacity:
         self.in_flight_bytes -= size
 
     def check(self, size: int = 0) -> None:
-        """Raises ``Overloaded`` if ``size`` more bytes would not fit into the queue's memory."""
+        """Raises ``Overloaded`` if the queue's memory has no room for a task of ``size`` bytes."""
         measured, in_flight_bytes = self._measurement
         if measured.used + self.in_flight_bytes - in_flight_bytes + size > measured.room:
             self._refused_at = time.monotonic()

@@ -62,7 +62,7 @@ class TaskPacker:
 
         ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
         empty. ``trace`` holds headers that name tracing spans. The worker connects its own spans to
-        these.
+        the named spans.
         """
         headers: dict[str, Any] = {SENT: round(time.time(), 6), **trace}
         if any(request_ids):
