@@ -41,14 +41,14 @@ class Application(Flask):
     """A Flask application that finds routes by URL path and method, and not by ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Returns the object that finds the route of ``request``, but ignores its ``Host``."""
+        """Returns the object that finds the route of ``request`` without the header ``Host``."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)
 
 
 def create_app(runtime: Runtime | None = None) -> Flask:
-    """Returns Byline's Flask application, which connects to Redis at the first request.
+    """Returns Byline's Flask application. Does not connect to Redis yet.
 
     ``runtime`` holds the services that the views call. If it is None, this function makes a runtime
     from the settings in the environment variables.

@@ -94,7 +94,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s``: the seconds until a new message would be answered. ``Retry-After`` is not shorter.
+    ``wait_s`` is a lower bound, in seconds, for ``Retry-After`` (if the response has this header).
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -153,7 +153,7 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _detail(error: HTTPException, app: Flask) -> str:
-    """Returns the text of Flask's error. A 404 suggests a similar path; a 405 lists the methods."""
+    """Returns an error's text: for 404 with a similar path, for 405 with the allowed methods."""
     path = printable(request.path)
     if isinstance(error, MethodNotAllowed):
         methods = sorted(error.valid_methods or ())

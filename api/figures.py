@@ -1,4 +1,4 @@
-"""The service behind ``/v1/figures``: returns alerts and the last figures of this machine."""
+"""The service behind ``/v1/figures``: returns alerts and the latest figures of this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FiguresService:
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Returns the last measurements (oldest first), firing alerts, and links to other pages.
+        """Returns the latest measurements (in order of time), firing alerts, and links to pages.
 
         Raises:
             InvalidMessage: the query's ``points``, the number of measurements, is not valid.
@@ -51,7 +51,7 @@ class FiguresService:
 
 
 def _local_url(port: int) -> str | None:
-    """Returns the URL of a port on this machine; ``None`` for port 0: its program is off."""
+    """Returns the URL of a program on this machine; ``None`` if the program is off (port 0)."""
     return f"http://127.0.0.1:{port}" if port else None
 
 

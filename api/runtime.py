@@ -1,6 +1,6 @@
 """Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-Under a WSGI server, each process starts a thread for its own event loop after the fork. Under the
+After the fork, each process of a WSGI server starts a thread with an event loop. Under the
 accelerator, the services use the server's event loop.
 """
 
@@ -52,7 +52,7 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns how many seconds a new message would take. Do not call this in the event loop."""
+        """Returns the expected seconds to answer a new message. Must not run in the event loop."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:

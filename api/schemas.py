@@ -59,7 +59,7 @@ class Learned(msgspec.Struct, frozen=True):
     author: str
     #: True if the model's best candidate is this author, even if the model abstained.
     correct: bool
-    #: The authors that were given before, and corrected, the oldest first.
+    #: The message's earlier authors, which later feedback replaced; the oldest first.
     before: list[str] | UnsetType = UNSET
 
 

@@ -53,9 +53,9 @@ class AttributionService:
     async def create(self, posted: PostedRequest) -> HttpResponse:
         """Finds the authors of the messages in a POST request, and returns the response.
 
-        The status is 200, or 202 if a message has no outcome when the client's wait ends. The rate
-        limiter charges the API key for the work of the messages, in units of :mod:`tasks.work`. For
-        an invalid request, the charge depends on the size of the body.
+        The status is 202 if a message has no outcome when the client's wait ends. The rate limiter
+        charges the API key for the work of the messages, in units of :mod:`tasks.work`. For an
+        invalid request, the charge depends on the size of the body.
         """
         _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)
@@ -83,10 +83,10 @@ class AttributionService:
     async def read(
         self, id: str, raw_query: bytes, head: bool = False, may_wait: bool = True
     ) -> HttpResponse:
-        """Returns the response to a GET request for the attribution with this id.
+        """Returns the response to a GET or HEAD request for the attribution ``id``.
 
-        The status is 200, or 202 if there is no outcome when the client's wait ends. There is no
-        wait if ``may_wait`` is False. A HEAD request (``head``) does not fetch the outcome.
+        The status is 202 if there is no outcome when the client's wait ends. There is no wait if
+        ``may_wait`` is False. After a HEAD request (``head``), Byline keeps the outcome.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
@@ -102,7 +102,7 @@ class AttributionService:
     def response_to(
         self, entry: Entry, outcome: Outcome | None, options: RequestOptions
     ) -> HttpResponse:
-        """Returns the response to a request with one message; status 202 if ``outcome`` is None."""
+        """Returns the response to a one-message request; its status is 202 without ``outcome``."""
         # Only a failure needs the expected wait. Computing it takes 3 % of a message's CPU time.
         is_failure = isinstance(outcome, Failure)
         wait_s = self.client.dispatcher.wait_for(entry.version) if is_failure else 0.0

@@ -1,8 +1,8 @@
-"""The accelerator's ASGI application: handles attributions, and passes other requests to Flask.
+"""Handles requests for attributions in ASGI, and passes all other requests to Flask.
 
 Nearly every request posts a message or reads an attribution, and waits most of the time. In this
 application, a waiting request occupies a coroutine. In Flask, the request would occupy a thread,
-and would cost more CPU time for routing and objects.
+and would cost more CPU time: for routing, and to create Flask's objects.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class AsgiApp:
         self._counts = RequestCounts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request, or the start and stop of the server, as ASGI defines them."""
+        """Handles one ASGI scope: an HTTP request, or the start and the stop of the server."""
         if scope["type"] == "lifespan":
             await self._run_lifespan(receive, send)
             return
@@ -79,7 +79,7 @@ class AsgiApp:
     async def _answer(
         self, route: str, coroutine: Awaitable[HttpResponse], scope: Scope, send: Send
     ) -> int | str:
-        """Sends the response of ``coroutine``. Returns the status that the metrics count."""
+        """Sends the response that ``coroutine`` returns. Returns the status for the metrics."""
         request_id = _request_id(dict(scope["headers"]))
         set_present(request_id)
         return await self._send(coroutine, request_id, send)
@@ -140,7 +140,7 @@ class AsgiApp:
     async def _send(
         self, awaitable: Awaitable[HttpResponse], request_id: str, send: Send
     ) -> int | str:
-        """Awaits a response and sends it. Returns the status that the metrics count."""
+        """Awaits a response and sends it. Returns the response's status for the metrics."""
         try:
             response = await awaitable
         except Disconnected:

@@ -29,7 +29,7 @@ CACHED_HEADS = 64
 
 
 class Connection(Protocol):
-    """The attributes and methods of an HTTP connection that a request cycle uses."""
+    """An HTTP connection, with the attributes and methods that a request cycle needs."""
 
     transport: LingeringTransport
 
@@ -38,7 +38,7 @@ class Connection(Protocol):
 
 
 class CallbackCycle:
-    """One request and its response. uvicorn treats it as a request cycle and as an asyncio task."""
+    """A request and its response. Takes the place of uvicorn's request cycle and asyncio task."""
 
     __slots__ = ("_connection", "_default_headers", "_on_done", "disconnected", "keep_alive")
 
@@ -72,7 +72,7 @@ class CallbackCycle:
     response_started = response_complete
 
     def respond(self, response: HttpResponse) -> None:
-        """Writes the response, unless an earlier call wrote it or the client has disconnected."""
+        """Writes the response. Only the first call writes, and only to a connected client."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -113,7 +113,7 @@ def _head(
     headers: tuple[tuple[str, str], ...],
     default_headers: tuple[tuple[bytes, bytes], ...],
 ) -> bytes:
-    """Returns the head of a response, ending in ``content-length: `` without the number."""
+    """Returns a response's head up to ``content-length: ``. :func:`encode` adds the number."""
     own = HttpResponse(b"", status, mimetype, headers).asgi_headers()
     fields = [*default_headers, *(field for field in own if field[0] != b"content-length")]
     lines = [b"%b: %b\r\n" % field for field in fields]

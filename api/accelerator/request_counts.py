@@ -12,18 +12,18 @@ from api.request_metrics import RequestMetrics
 
 
 class RequestCounts:
-    """Gathers finished requests, and counts many at once. For the event loop's thread only."""
+    """Gathers finished requests, and counts many at once. Only the event loop's thread uses it."""
 
     def __init__(self) -> None:
         #: Durations in seconds, by route and status.
         self._durations: defaultdict[tuple[str, int | str], list[float]] = defaultdict(list)
 
     def add(self, route: str, status: int | str, seconds: float) -> None:
-        """Adds a request, with its duration in seconds, to the requests that are counted next."""
+        """Gathers one request, which took ``seconds`` seconds. :meth:`count` counts it later."""
         self._durations[route, status].append(seconds)
 
     def count(self, metrics: RequestMetrics) -> None:
-        """Adds the gathered requests to the metrics, and forgets them."""
+        """Adds the gathered requests to the metrics, and empties this object."""
         durations, self._durations = self._durations, defaultdict(list)
         for (route, status), seconds in durations.items():
             metrics.count(route, status, seconds)

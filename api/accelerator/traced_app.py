@@ -60,7 +60,7 @@ class TracedApp(AsgiApp):
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         """Runs the server's start and stop, and exports the last spans before the process ends.
 
-        A process that uvicorn started ends by a signal, so Python's ``atexit`` would not run.
+        A signal ends each child process of uvicorn, so Python calls no ``atexit`` function there.
         """
 
         async def send_later(message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Decides who may use the API, by the headers ``Host``, ``Origin`` and ``Authorization``."""
+"""Checks ``Host``, ``Origin`` and ``Authorization`` to decide who may use the API."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Reads the file of API keys, and makes new keys: ``python -m api.access.keys``.
 
 A line of the file is ``name sha256:<64 hex digits> [messages a second]``. ``#`` starts a comment.
-Byline stores the hash of a key, and never the key. To add a key:
-``python -m api.access.keys mobile-app 50 >> keys.txt``. The command shows the key on the terminal,
-once. A key is 256 random bits, which nobody can guess, so a fast hash is enough.
+Byline stores the hash of a key, and never the key itself. To add a key:
+``python -m api.access.keys mobile-app 50 >> keys.txt``. The command shows the key once, on the
+terminal. A key is 256 random bits, which nobody can guess, so a fast hash is enough.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RATE = re.compile(r"[0-9]+(?:\.[0-9]{1,3})?")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A client's name, the SHA-256 hash of its key, and the messages a second that it may send."""
+    """A client's name, the SHA-256 hash of the client's API key, and the rate limit of the key."""
 
     name: str
     digest: bytes
@@ -128,7 +128,7 @@ def _check_unique(what: str, number: int, first: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes a new key. Prints the line for the file on stdout, and the key on stderr."""
+    """Makes a new key. Prints the key on stderr, and the key's line for the keys file on stdout."""
     parser = argparse.ArgumentParser(
         prog="python -m api.access.keys",
         description="Make an API key. Append the output to the file of keys.",

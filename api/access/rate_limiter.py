@@ -30,10 +30,10 @@ class RateLimiter:
         """Checks that a key's rate allows ``amount`` more messages now, and counts the messages.
 
         Messages that pass add to the key's debt. The debt shrinks at the key's rate. Messages pass
-        if the key has no debt, or if its rate can clear the new debt within one second.
+        if the key has no debt, or if the key's rate clears the new debt within one second.
 
         Raises:
-            RateLimited: the key is used faster than its rate.
+            RateLimited: the client sends faster than the key's rate.
         """
         if key is None or key.rate is None:
             return

@@ -1,4 +1,4 @@
-"""Serves the console at ``/``: a web page to try a message and to see figures as charts."""
+"""Serves the console at ``/``: a web page that attributes a message and shows charts."""
 
 from __future__ import annotations
 

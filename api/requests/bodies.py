@@ -56,9 +56,9 @@ def decode_body(
     keys: Callable[[RequestT], Sequence[bytes]],
     fields: Sequence[str],
 ) -> RequestT:
-    """Decodes the JSON body of a request.
+    """Decodes the JSON body of a request. ``fields`` are the known names, for error texts.
 
-    ``keys(request)`` returns the JSON keys that this request may have. ``fields`` lists all fields.
+    ``keys(request)`` returns all JSON keys that the decoded request may have.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.
@@ -85,7 +85,7 @@ def _keys(request: AttributionRequest[msgspec.Raw]) -> Sequence[bytes]:
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes a request. In a bulk request, a lone surrogate makes only its own message invalid.
+    """Decodes a request. A lone surrogate in one of many messages leaves the other messages valid.
 
     Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
     """
@@ -104,7 +104,7 @@ def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
 
 
 def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
-    """Returns one message of a bulk request, or its error. An error does not stop the others."""
+    """Returns one message of a bulk request; for an invalid message, returns the error."""
     try:
         message = _message_decoder.decode(raw)
         if not has_duplicate_key(bytes(raw), _MESSAGE_KEYS):
@@ -123,7 +123,7 @@ def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
 
 
 def _reason(error: msgspec.ValidationError, fields: Sequence[str]) -> str:
-    """Returns msgspec's error text; for an unknown field, a text with a similar field."""
+    """Returns the text of msgspec's error; for an unknown field, a text that suggests a field."""
     reason = str(error)
     if not reason.startswith(_UNKNOWN_FIELD):
         return reason

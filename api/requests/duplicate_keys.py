@@ -13,7 +13,7 @@ _DUPLICATE = object()
 def has_duplicate_key(document: bytes, keys: Sequence[bytes]) -> bool:
     """Returns whether the outermost object of a JSON document has a key twice.
 
-    ``keys`` are all keys that the object may have, each with its quotes. A fast check counts how
+    ``keys`` are all keys that the object may have, each in quotation marks. A fast check counts how
     often each key occurs in the document. If no key occurs twice, and the document has no Unicode
     escape that might hide a key, no key is a duplicate. Otherwise the document is parsed.
     """

@@ -47,6 +47,6 @@ def read_posted(max_body_bytes: int) -> PostedRequest:
 
 
 def check_encoding(content_encoding: str) -> None:
-    """Checks that the body is not compressed. Raises ``WrongType``."""
+    """Checks a body's ``Content-Encoding``. Raises ``WrongType`` if the body is compressed."""
     if content_encoding.lower() not in ("", "identity"):
         raise WrongType("send the body uncompressed, without Content-Encoding")

@@ -14,7 +14,7 @@ NEW_BYTES = 8
 
 
 def request_id_of(header: str | None) -> str:
-    """Returns ``header``, a request's ``X-Request-ID``, if it is valid, and a new id otherwise.
+    """Returns the header ``X-Request-ID`` of a request if it is a valid id; otherwise a new id.
 
     The id goes into headers, log lines and the queue. So a valid id has 1 to 128 characters, all of
     them ASCII letters, digits or ``. _ -``. A new id has 16 hexadecimal digits.

@@ -1,8 +1,8 @@
 r"""Finds lone surrogates in JSON: a lone surrogate, such as ``"\ud83d"``, is half a character.
 
 JavaScript's ``slice`` may cut a character into two such halves. A strict parser then refuses the
-whole document. So Byline replaces each lone surrogate in a document of many messages with a mark, a
-character that is not in the document. Then Byline refuses only the messages that have a mark.
+whole document. If the document has many messages, Byline replaces each lone surrogate with a mark:
+a character that is not in the document. Then Byline refuses only the messages that have a mark.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def mark_lone_surrogates(document: bytes) -> MarkedDocument | None:
     """Replaces each lone surrogate in a JSON document with a mark.
 
     The mark is a character that the document does not hold. Returns ``None`` if the document has no
-    lone surrogate, or if it holds all characters that could serve as a mark.
+    lone surrogate, or if the document holds all characters that could serve as a mark.
     """
     marks = (MarkedDocument(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
     lower = document.lower()

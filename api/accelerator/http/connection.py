@@ -80,7 +80,8 @@ class HttpConnection(ParsingConnection):
     def data_received(self, data: bytes) -> None:
         """Parses bytes from the client; called by asyncio.
 
-        While earlier requests have no response yet, the bytes are stored instead.
+        While a parsed request waits for the response to an earlier request, this method stores the
+        bytes instead.
         """
         if self._unparsed:
             self._unparsed += data
@@ -88,9 +89,9 @@ class HttpConnection(ParsingConnection):
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Parses bytes from the client, and stores the bytes of requests that must wait.
+        """Parses bytes from the client, and stores the bytes that must wait.
 
-        A request waits until the requests before it have their responses.
+        Bytes must wait while a parsed request waits for the response to an earlier request.
         """
         self._progressed = False
         self._parsing = True
@@ -118,7 +119,7 @@ class HttpConnection(ParsingConnection):
         return bool(self._unanswered or self._unparsed)
 
     def _on_incomplete(self) -> None:
-        """Does nothing. A subclass may override it to handle a request that is still arriving."""
+        """Called while a request is still arriving. A subclass may override this empty method."""
 
     def _parse_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
@@ -137,7 +138,7 @@ class HttpConnection(ParsingConnection):
         self.url, self.headers, self._method = b"", [], b""
 
     def on_headers_complete(self) -> None:
-        """Checks the complete head of a request, and starts the request; called by the parser.
+        """Checks a request's complete head, and starts to handle the request; called by the parser.
 
         Raises:
             BylineError: the head breaks a rule or a limit of HTTP.
@@ -200,7 +201,7 @@ class HttpConnection(ParsingConnection):
             self._update_timer()
 
     def _continue(self) -> None:
-        """Parses the stored bytes, and closes the connection if its last response was sent."""
+        """Parses the stored bytes. Closes the connection if it has sent its final response."""
         if self._parsing or self.transport.is_closing():
             return
         if self._unparsed and not self.pipeline:
@@ -213,7 +214,7 @@ class HttpConnection(ParsingConnection):
             self._close()
 
     def _refuse(self, error: BylineError) -> None:
-        """Closes the connection with an error, after the responses to all complete requests."""
+        """Sends an error after the responses to complete requests, and closes the connection."""
         if self._error_response or self.transport.is_closing():
             return
         head_only = self._receiving and self._method == b"HEAD"
@@ -250,9 +251,10 @@ class HttpConnection(ParsingConnection):
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Makes the connection close after its next response; called by uvicorn when it stops.
+        """Makes the connection close after the responses to its requests; called by uvicorn.
 
-        A connection without requests closes after :data:`STOPPING_S` seconds.
+        uvicorn calls this method when the process must stop. A connection without requests closes
+        after :data:`STOPPING_S` seconds.
         """
         self._closing = True
         if self.cycle is not None:
@@ -278,8 +280,8 @@ class HttpConnection(ParsingConnection):
     def _update_timer(self) -> None:
         """Starts or stops the timer that limits how long a request may take to arrive.
 
-        The timer does not run while earlier requests have no response, since the connection reads
-        nothing then. The timer starts again when the connection reads again.
+        The timer does not run while a parsed request waits for the response to an earlier request,
+        because the connection reads nothing in this time.
         """
         if self.pipeline or self._unparsed:
             self._cancel_timer()

@@ -12,7 +12,7 @@ class Timeout(BylineError):
 
 
 class HeadersTooLarge(BylineError):
-    """The URL, the header fields, the trailers or the chunk sizes have too many bytes."""
+    """The URL, the header fields, the trailers or the HTTP chunk sizes have too many bytes."""
 
     code = "headers_too_large"
 

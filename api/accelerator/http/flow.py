@@ -1,8 +1,8 @@
-"""Flow control: stops reading from a client while its earlier requests have no response yet.
+"""Flow control: stops reading from a client that has several unanswered requests.
 
 uvicorn pauses reading, too, but resumes when the application asks for a request's body. In a test
-without this module, a client sent 60 MB of requests after a slow request. uvicorn parsed all of
-them, and each of these bytes took a hundred bytes of memory.
+without this module, a client sent 60 MB of requests after a slow request. uvicorn parsed all
+these requests, and used a hundred bytes of memory for each byte of a request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HeldFlow(FlowControl):
         self.pause_reading()
 
     def release(self) -> None:
-        """Ends :meth:`hold`, and reads from the client again."""
+        """Ends the pause that :meth:`hold` began, and reads from the client again."""
         self._held = False
         self.resume_reading()
 

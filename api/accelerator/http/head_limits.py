@@ -1,12 +1,12 @@
-"""Limits the size of request heads, chunk sizes and trailers.
+"""Limits all bytes of a request but the body's data: head, HTTP chunk sizes and trailers.
 
 The HTTP parser has no such limits: it stores a header of any length. So Byline counts the bytes as
-they arrive, before it checks the client's API key. It counts piece by piece. A piece has up to
+they arrive, before it checks the client's API key. Byline counts piece by piece. A piece has up to
 :data:`PIECE_BYTES` bytes. If a head or a body begins within a piece, the count starts with the next
 piece.
 
-A chunked body is a series of chunks. The size of each chunk comes before its data. Trailers are
-header fields after the last chunk.
+A chunked body is a series of HTTP chunks. Each HTTP chunk has its size before its data. Trailers
+are header fields after the last HTTP chunk.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from api.accelerator.http.errors import HeadersTooLarge
 MAX_HEAD_BYTES = 32 * 1024
 #: Largest number of fields of a head, and of trailers of a body.
 MAX_FIELDS = 100
-#: Bytes that a chunked body may have besides its data: chunk sizes, their extensions and trailers.
+#: Bytes that a chunked body may have besides data: HTTP chunk sizes, chunk extensions, trailers.
 MAX_FRAMING_BYTES = 16 * 1024
-#: Bytes of each chunk, besides its data, that do not count towards MAX_FRAMING_BYTES.
+#: Bytes of each HTTP chunk, besides its data, that do not count towards MAX_FRAMING_BYTES.
 CHUNK_BYTES = 16
 #: Bytes that the parser gets at a time. A head or body that is still arriving may exceed its limit
 #: by this many bytes.
@@ -29,7 +29,7 @@ PIECE_BYTES = 4 * 1024
 
 
 def check_partial_head(size: int, fields: int) -> None:
-    """Checks a head, or its first part: ``size`` bytes and ``fields`` header fields.
+    """Checks a head that may be incomplete. It has ``size`` bytes and ``fields`` header fields.
 
     Raises:
         HeadersTooLarge: the head exceeds a limit.
@@ -51,7 +51,7 @@ def check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 class FramingCounter:
-    """Counts the bytes of a chunked body that are not data: chunk sizes and trailers.
+    """Counts the bytes of a chunked body that are not data: HTTP chunk sizes and trailers.
 
     The counter adds up all bytes that arrive, and subtracts the data.
     """
@@ -67,7 +67,7 @@ class FramingCounter:
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Begins a chunk. Subtracts the ``CHUNK_BYTES`` that it may have besides its data."""
+        """Begins an HTTP chunk. ``CHUNK_BYTES`` of the chunk, besides its data, do not count."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:

@@ -26,7 +26,7 @@ SINGLE = frozenset(
 def check(
     version: str, headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes]
 ) -> None:
-    """Checks a request's HTTP version and headers. ``fields`` maps names in lower case to values.
+    """Checks an HTTP version and headers. ``fields`` maps header names in lower case to values.
 
     Raises:
         BadRequest, ExpectationFailed, NotSupported, VersionNotSupported: the head breaks a rule.

@@ -1,8 +1,8 @@
-"""Closes connections so that a client that is still sending gets its last response.
+"""Closes a connection late, so that a client that is still sending gets its last response.
 
 If a server closes a connection with unread input, the kernel sends a reset, and the client loses
 the response. So Byline closes its sending side first. Then Byline reads and discards input until
-the client closes too, or until one of the limits here is reached. This is known as a lingering
+the client closes too, or until one of the limits below is reached. This is known as a lingering
 close.
 """
 
@@ -26,7 +26,7 @@ LINGER_CONNECTIONS = 256
 
 
 class Lingering(asyncio.Protocol):
-    """The asyncio protocol of a connection, from its last response until it is closed."""
+    """The asyncio protocol of a connection from its last response until the connection closes."""
 
     #: All lingering connections of the process, the oldest first.
     all: ClassVar[dict[Lingering, None]] = {}
@@ -67,11 +67,11 @@ class Lingering(asyncio.Protocol):
 
     @property
     def unsent(self) -> int:
-        """The number of bytes that are written but not sent, since the client reads too slowly."""
+        """The number of written bytes that are not sent, because the client reads too slowly."""
         return self._transport.get_write_buffer_size()
 
     def end_once_sent(self) -> None:
-        """Closes the connection within seconds after the client has read all responses."""
+        """Closes the connection at most :data:`LINGER_IDLE_S` seconds after all data is sent."""
         self._deadline = self._loop.time()
         if not self.unsent:
             self.end()
@@ -83,7 +83,10 @@ class Lingering(asyncio.Protocol):
         self._transport.abort()  # close() would wait for a client that reads nothing
 
     def _check(self) -> None:
-        """Closes the connection if it has lingered too long, or made no progress for too long."""
+        """Closes the connection after a time without progress, or after its deadline.
+
+        While data is unsent, the deadline does not count.
+        """
         unsent = self.unsent
         (readable, unsent_before), self._last_left = self._last_left, (self._readable, unsent)
         progressed = unsent < unsent_before or (not unsent and self._readable < readable)

@@ -13,7 +13,7 @@ from api.accelerator.http.lingering import Lingering
 
 
 class LingeringTransport:
-    """Wraps an asyncio transport, and gives the client time to read its response before closing."""
+    """Wraps an asyncio transport. Closes late, to give the client time to read its response."""
 
     __slots__ = ("_lingering", "_loop", "_transport", "at_eof", "is_closing")
 
@@ -42,10 +42,9 @@ class LingeringTransport:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Closes the connection at once.
+        """Closes the connection, and does not linger.
 
-        If :meth:`close` was called before, the connection closes soon after the client has read its
-        responses.
+        If the connection lingers already, it closes soon after all data is sent.
         """
         if self._lingering is not None:
             self._lingering.end_once_sent()
@@ -55,7 +54,7 @@ class LingeringTransport:
     def has_unread(self) -> bool:
         """Returns whether the kernel holds bytes from the client that the event loop has not read.
 
-        Bytes do not count on a connection that lingers, since they would be discarded.
+        Returns False for a connection that lingers or closes: nobody needs the bytes.
         """
         if self._lingering is not None or self._transport.is_closing():
             return False

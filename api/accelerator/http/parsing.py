@@ -1,7 +1,7 @@
 """Parses HTTP piece by piece, checks size limits, and finds out who caused an error.
 
 The parser calls methods of the connection while it parses. If a method raises an exception, the
-parser wraps the exception in an error of its own. This module finds out whether the client or a
+parser raises an error that wraps the exception. This module finds out whether the client or a
 defect of Byline caused the exception.
 """
 
@@ -18,7 +18,7 @@ _failures = Failures("a callback of the HTTP parser", "")
 
 
 class ParsingConnection(WriteTimeoutProtocol):
-    """uvicorn's protocol, with size limits for heads, chunk sizes and trailers."""
+    """uvicorn's protocol, with the limits of :mod:`api.accelerator.http.head_limits`."""
 
     #: True while a request is incomplete.
     _receiving = False
@@ -40,7 +40,7 @@ class ParsingConnection(WriteTimeoutProtocol):
 
         After such an offer, the parser would treat the request's body as data of the new
         protocol. So a new parser parses the request again without the offer. Raises
-        ``HttpParserError`` and ``BylineError``.
+        ``HttpParserError`` or ``BylineError``.
         """
         self._at_boundary = False
         while True:
@@ -87,7 +87,7 @@ class ParsingConnection(WriteTimeoutProtocol):
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        """Counts the start of a chunk of the body; called by the parser."""
+        """Counts the start of an HTTP chunk of the body; called by the parser."""
         if self._framing is not None:
             self._framing.add_chunk()
 
