@@ -34,10 +34,11 @@ def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
     """Returns a Redis client that waits at most ``timeout_s`` seconds for each response.
 
-    If no response comes, the client tries again, ``retries`` times. The client has a limited number
-    of connections. While all of them are in use, a caller waits. The client can write even if Redis
-    has reached its memory limit. Such a write is safe, because this client never adds a new message
-    to the queue.
+    If no response comes, the client tries again, up to ``retries`` times. The client has a limited
+    number of connections. While all of them are in use, a caller waits. The client can write even
+    if Redis has reached its memory limit, because it sends each refused command again as a script.
+    This does not fill Redis with messages, because no process adds new messages to a queue with
+    this client.
     """
     pool = BlockingConnectionPool.from_url(
         url,

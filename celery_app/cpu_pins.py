@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 class CpuPins:
     """Pins each fork (child process) of this process to one CPU. Works only on Linux.
 
-    This process itself keeps all its CPUs. A new program that this process starts to replace itself
-    keeps them, too.
+    This process itself keeps all its CPUs. So if it starts a new program that later replaces this
+    process, the new program can use all these CPUs, too.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class CpuPins:
         self._cpu_of[fork] = min(cpus, key=taken.__getitem__)
 
     def pin(self, fork: Hashable) -> None:
-        """Pins the current process, which ``fork`` names, to the CPU that was chosen for it.
+        """Pins the current process to the CPU that was chosen for ``fork``, the process's name.
 
         If the system refuses, logs a warning, and the process runs without a pin.
         """

@@ -28,7 +28,8 @@ from tasks.storage.result_cache import AttributionCache
 def main(arguments: Sequence[str]) -> int:
     """Runs the command, and returns the exit status.
 
-    The status is 1 if the letter does not exist or can't be replayed, and 2 for other errors.
+    The status is 1 if no dead letter has the given id, or if this dead letter can't be replayed.
+    The status is 2 for other errors.
     """
     options = _options(arguments)
     try:

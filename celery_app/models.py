@@ -19,7 +19,7 @@ NOTICED_S = 1
 
 
 class Refused(Exception):
-    """The requested change would leave messages without a worker, or makes no sense."""
+    """A user asks for a rollout that leaves messages without a worker, or that makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,10 @@ class Change:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command. Returns the exit status: 1 if it may not change the models, 2 on errors."""
+    """Runs the command, and returns the exit status.
+
+    The status is 1 if the command raises :class:`Refused`, and 2 for other errors.
+    """
     options = _options(arguments)
     try:
         worker_registry = WorkerRegistry(connect(Settings.from_environ(os.environ).broker))
@@ -112,7 +115,10 @@ def _requested_change(options: argparse.Namespace) -> Callable[[Change], Rollout
 
 
 def table(served: ServedVersions) -> str:
-    """Returns a text table of the versions. Notes below it say who chose the current version."""
+    """Returns a text table of the model versions.
+
+    Notes below the table say who chose the current version.
+    """
     rollout = served.rollout
     if rollout is None:
         return "no worker has ever signed in"

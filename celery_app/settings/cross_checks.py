@@ -1,4 +1,4 @@
-"""Finds settings that contradict each other, and URLs of Redis or of links that can't be used."""
+"""Finds settings that contradict each other, and finds unusable URLs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CERT_REQS = ("none", "optional", "required")
 
 
 def check_together(settings: Any) -> None:
-    """Checks the settings that must fit together, and the URLs.
+    """Checks that no setting contradicts another setting, and that the URLs can be used.
 
     Raises:
         SettingsError: two settings contradict each other, or a URL can't be used. The error names

@@ -12,11 +12,12 @@ from celery_app.settings.secret_url import SecretURL
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
     """Returns a Redis URL with the password that is in ``file``.
 
-    If ``file`` is None, returns ``url`` unchanged. ``server`` is ``redis`` or ``cache``: errors
-    name the settings of this server.
+    If ``file`` is None, returns ``url`` unchanged. ``server`` is ``redis`` or ``cache``. Error
+    texts name the settings of this server.
 
     Raises:
-        SettingsError: the file can't be read, there is no URL, or the URL has a password already.
+        SettingsError: the file can't be read or is empty, ``url`` is None, or ``url`` has a
+            password already.
     """
     if file is None:
         return url

@@ -1,4 +1,4 @@
-"""A URL that may hold a password, and hides the password when it is printed."""
+"""A string class for URLs. It hides the password in a URL when the URL is printed."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class SecretURL(str):
         return repr(str(self))
 
     def __format__(self, format_spec: str) -> str:
-        """Returns the redacted URL, formatted."""
+        """Formats the redacted URL as ``format_spec`` says."""
         return format(str(self), format_spec)

@@ -25,7 +25,7 @@ SWITCHES = frozenset({"accelerator", "api_pinned", "tracing"})
 
 
 class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All settings. Each field is an environment variable, ``BYLINE_<NAME>``.
+    """All settings. The environment variable ``BYLINE_<NAME>`` sets the field ``<name>``.
 
     The main function of a process reads the settings once, and passes them on.
     """
@@ -34,7 +34,7 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
         """Checks that no value contradicts another, and makes each Redis URL a ``SecretURL``.
 
         Raises:
-            SettingsError: two values contradict each other.
+            SettingsError: two values contradict each other, or a URL can't be used.
         """
         for field in ("redis_url", "cache_url"):
             if (url := getattr(self, field)) is not None:
@@ -49,7 +49,7 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
 
         Raises:
             SettingsError: a name is unknown, a value is wrong, two values contradict each other, or
-                a file can't be read.
+                a password file can't be used.
         """
         values = {
             name.removeprefix(PREFIX).lower(): value
@@ -108,10 +108,11 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def prefetch(self) -> int:
-        """The largest number of tasks that a worker holds.
+        """The upper bound of the number of tasks that a worker holds.
 
-        The number is four batches of tasks with one message each: two batches are on the device,
-        and two wait. The batcher also limits the work that waits.
+        This number of tasks fills at least four batches, even if each task holds only one message:
+        two batches are on the device, and two wait. The batcher has a limit of its own, for the
+        work of the waiting tasks.
         """
         return 4 * self.batch_messages
 

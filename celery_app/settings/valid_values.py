@@ -1,4 +1,4 @@
-"""Describes the valid values of a setting in words, for error texts, from the setting's type."""
+"""Turns the type of a setting into a description of the setting's valid values, for error texts."""
 
 from __future__ import annotations
 

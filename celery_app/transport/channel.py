@@ -10,8 +10,9 @@ To wait for a task without taking it, the worker sends a command that moves a ta
 list to the end of the same list. This command can wait on one list only. So the worker reads its
 other lists, which have lower priorities, every :data:`WAIT_S` seconds.
 
-Each claim carries the acknowledgements that are due, so they need no round trip and no turn of the
-worker's event loop. A worker without room for tasks sends acknowledgements without a claim.
+Each claim carries the acknowledgements that wait to be sent. So an acknowledgement needs no round
+trip of its own, and no extra turn of the worker's event loop. A worker without room for tasks sends
+acknowledgements without a claim.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ PutDeadLetter = Callable[[str, str, int], None]
 
 
 class Channel(OneClientChannel):
-    """Kombu's channel for Redis, which takes tasks with :mod:`celery_app.transport.claim`."""
+    """Kombu's channel for Redis, changed to take tasks with :mod:`celery_app.transport.claim`."""
 
     QoS = QoS
     Message = Message
@@ -112,7 +113,7 @@ class Channel(OneClientChannel):
         return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Closes the channel: acknowledges finished tasks, and requeues all other tasks."""
+        """Closes the channel: acknowledges finished tasks, and requeues unfinished tasks."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -171,9 +172,9 @@ class Channel(OneClientChannel):
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Sends a claim, the command that takes tasks; called by kombu.
+        """Sends a claim, the command that takes tasks. Kombu calls this method.
 
-        Unless the last claim left tasks in the lists, this method first sends a command that waits
+        If the last claim left no tasks in the lists, this method first sends a command that waits
         for a task.
         """
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -193,7 +194,7 @@ class Channel(OneClientChannel):
         """Returns the Redis command that waits for a task on the list ``first``.
 
         The command is BLMOVE. A Redis without free memory refuses BLMOVE. In this case the command
-        is BLPOP on a list that is always empty, which waits for the same time.
+        is BLPOP on a list that is always empty. Both commands wait for at most ``WAIT_S`` seconds.
         """
         if self._out_of_memory:
             return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
@@ -222,7 +223,7 @@ class Channel(OneClientChannel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Turns a task into a dead letter if the ``with`` block fails, and Redis is not the cause.
+        """Turns a task into a dead letter if the ``with`` block fails, unless Redis is the cause.
 
         Kombu would treat the error as a lost connection, and deliver the task again and again.
         """

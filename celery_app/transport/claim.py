@@ -19,7 +19,7 @@ LATER_FIRST = 8
 
 
 class ClaimPrefix(NamedTuple):
-    """The part of a claim (the command that takes tasks) that depends only on the lists."""
+    """The part that is equal in all claims (commands that take tasks) on the same Redis lists."""
 
     #: The command's beginning, up to the last key.
     command: list[Any]
@@ -81,7 +81,7 @@ class PriorityOrder:
         self._left_behind = self._left_behind + 1 if left_behind else 0
 
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
-        """Returns the priorities in the order in which the worker takes their tasks next.
+        """Returns the priorities in the order in which the next claim takes tasks.
 
         ``all_steps`` are all priorities, the highest first. If ``first_only`` is True, the returned
         list has only the highest priority.

@@ -11,8 +11,8 @@ from kombu.transport import redis
 class Poller(redis.MultiChannelPoller):
     """Sends claims (commands that take tasks) for all channels.
 
-    A claim also carries the channel's acknowledgements. If a channel sends no claim, the poller
-    sends only the acknowledgements.
+    The claim of a channel also carries the acknowledgements of this channel. If a channel has no
+    claim to send, the poller sends only the acknowledgements of this channel.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Poller(redis.MultiChannelPoller):
 
 
 class Loop:
-    """A wrapper of Celery's event loop, which skips the readers that the loop has already.
+    """Wraps Celery's event loop, and adds a reader only if the loop does not have this reader.
 
     A reader is a callback for a file descriptor. Kombu adds the same readers again and again, which
     takes time.

@@ -66,7 +66,7 @@ class QoS(redis.QoS):
         self._unsettled = []
 
     def settle(self) -> None:
-        """Sends the acknowledgements to Redis now. Raises ``RedisError``."""
+        """Sends the acknowledgements to Redis now. Raises ``RedisError`` if this fails."""
         if tags := self.unsettled():
             with self.pipe_or_acquire() as pipe:
                 pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
@@ -75,7 +75,7 @@ class QoS(redis.QoS):
     def touch(self) -> None:
         """Renews the visibility timeout of the tasks that this worker holds.
 
-        Raises ``RedisError``.
+        Raises ``RedisError`` if this fails.
         """
         held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
         if held:
@@ -93,9 +93,10 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repairs the queue's keys in Redis if another program or a person has changed them.
+        """Repairs the keys of tasks in Redis if another program or a person has changed them.
 
-        Without the repair, the tasks in these keys might never be delivered again.
+        These keys are the lists of tasks, and kombu's hash, index and mutex of unacknowledged
+        tasks. Without the repair, tasks in these keys might never be delivered again.
         """
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}

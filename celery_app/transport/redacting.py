@@ -22,7 +22,8 @@ def hide(body: Any) -> Any:
     """Replaces tasks' arguments in ``body`` by a placeholder, and returns ``body``.
 
     ``body`` is the decoded body of a kombu message. If this body holds Celery's task events, the
-    function changes the events of tasks that may carry texts. It changes nothing else.
+    function changes each event of a task whose arguments may hold private texts. The function
+    changes nothing else.
     """
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):

@@ -33,7 +33,10 @@ class Transport(redis.Transport):
         self.put_dead_letter: PutDeadLetter = client.transport_options.get("put_dead_letter", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Makes the worker's event loop call the poller at each turn, as kombu does."""
+        """Makes the worker's event loop call the poller at each turn.
+
+        Kombu's own method does this. It gets a :class:`Loop` in the place of the event loop.
+        """
         super().register_with_event_loop(connection, Loop(loop))
 
 

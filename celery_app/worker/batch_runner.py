@@ -80,9 +80,10 @@ class BatchRunner:
     def __init__(
         self, task: AttributeTask, max_work: int, rest_queue: RestQueue, closed: threading.Event
     ) -> None:
-        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`.
+        """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`.
 
-        The event ``closed`` is set when the worker ends. ``rest_queue`` takes back large tasks.
+        The event ``closed`` is set when the worker ends. ``rest_queue`` takes back a large task
+        after each of its batches except the last one.
         """
         self._task = task
         self._max_work = max_work
@@ -101,7 +102,7 @@ class BatchRunner:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the model's thread last showed that it is alive; 0 without a batch."""
+        """Seconds since the model's thread last showed that it is alive; 0 if it has no batch."""
         alive_at = self._alive_at
         return 0.0 if alive_at is None else time.monotonic() - alive_at
 
@@ -117,7 +118,11 @@ class BatchRunner:
         self._delayed_requeue.close()
 
     def begin(self, taken: NextBatch) -> Batch | None:
-        """Starts a batch on the device. Returns None after an error, or if no request is left."""
+        """Starts a batch on the device, and returns the batch.
+
+        Returns None after an error. Also returns None if ``taken`` has no requests, or if all its
+        requests are requeued because the cache can't be reached.
+        """
         requests, large = taken
         if self._task.cache_cooldown.resting:
             requests = self._requeue_without_cache(requests)
@@ -209,7 +214,10 @@ class BatchRunner:
 
     @contextmanager
     def _handling_errors(self, requests: Sequence[ChunkRequest], started: float) -> Iterator[None]:
-        """Catches any error of the block. Gives ``requests`` back to the queue, or makes them fail.
+        """Catches any error of the ``with`` block, and then gives up the batch of ``requests``.
+
+        After an error of Redis, or if the device is lost, the requests go back to the queue. After
+        any other error, the requests fail.
 
         Log lines within the block name the HTTP requests that brought the messages. ``started``
         is the monotonic time at which the batch was begun, in seconds.

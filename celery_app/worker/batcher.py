@@ -3,17 +3,18 @@
 Celery receives tasks as usual: its default strategy checks expiry and revocation, sends events and
 holds tasks with an ETA. Only the last step differs: a request for :data:`~tasks.messages.TASK` goes
 to the :class:`Batcher` and not to the pool. The pool has one thread, which owns the model. When
-that thread is free, it takes all tasks that wait, up to the largest batch, and the
+that thread is free, it takes as many waiting tasks as fit into one batch, and the
 :class:`~celery_app.worker.batch_runner.BatchRunner` computes them.
 
-A batch is limited by the work of its messages (:mod:`tasks.work`), so that a batch of long texts or
-of evidence takes no longer than a batch of many short texts. A task with more work than one batch
-may have is computed in several batches, called passes. Batches of other tasks run between them.
-The outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
+A batch is limited by the work of its messages (:mod:`tasks.work`). A long text, or a message that
+needs evidence, has more work than a short text. So a batch takes about as long with a few such
+messages as with many short texts. A task with more work than one batch may have is computed in
+several batches, called passes. Batches of other tasks run between the passes. The outcomes of each
+pass are cached at once, and the task is acknowledged after the last pass.
 
-A GPU computes without the model's thread. So this thread starts the next batch on the GPU before
-it handles the outcomes of the last batch. While the GPU computes, the thread stores results, sends
-replies, reads the cache and tokenises.
+An NVIDIA GPU computes without the model's thread. So this thread starts the next batch on the GPU
+before it handles the outcomes of the previous batch. While the GPU computes, the thread stores
+results, sends replies, reads the cache and tokenises.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class Device(Protocol):
 
     @property
     def overlaps(self) -> bool:
-        """Whether the device can compute while the model's thread does other work, as a GPU can.
+        """Whether the device can compute while the model's thread does other work.
 
-        Only the model's thread may read this property.
+        An NVIDIA GPU can do this. Only the model's thread may read this property.
         """
 
 
@@ -72,11 +73,12 @@ class Batcher:
         wait_s: float,
         max_wait_s: float,
     ) -> None:
-        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`.
+        """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`.
 
         A batch waits for further tasks until it is full, or until its first task has waited for
-        ``wait_s`` seconds. The batcher takes more tasks while all waiting tasks would be done in
-        ``max_wait_s`` seconds at the speed of the last batch.
+        ``wait_s`` seconds. The batcher takes more tasks only while it expects to finish all
+        waiting tasks within ``max_wait_s`` seconds. For this, it assumes the speed of the batch of
+        small tasks that was finished last.
         """
         self._task = task
         self._executor = executor
@@ -126,7 +128,7 @@ class Batcher:
     def wants_urgent_only(self) -> bool:
         """Returns whether this worker takes only urgent tasks now.
 
-        True if low-priority tasks for two batches or more wait in this worker.
+        True if the low-priority tasks that wait in this worker fill two batches or more.
         """
         return self._waiting.low_priority_work >= 2 * self._max_work
 
@@ -148,7 +150,7 @@ class Batcher:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the model's thread last showed that it is alive; 0 without a batch."""
+        """Seconds since the model's thread last showed that it is alive; 0 if it has no batch."""
         return self.runner.silent_s
 
     @property
@@ -196,7 +198,7 @@ class Batcher:
                 self._start_if_needed()
 
     def _free_memory(self) -> None:
-        """Frees the device memory that is kept for later batches, if memory is short.
+        """If memory is short, frees the device memory that is kept for later batches.
 
         Does nothing if this memory was freed a moment ago.
         """
@@ -210,8 +212,8 @@ class Batcher:
     def _run_batches(self) -> None:
         """Runs one batch and, if the device computes without the thread, the batches that follow.
 
-        On such a device, the next batch begins before the last batch is finished. If one of these
-        two batches fails, the other is still finished.
+        On such a device, the next batch begins before the previous batch is finished. If one of
+        these two batches fails, the other batch is still finished.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):

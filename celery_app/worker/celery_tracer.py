@@ -2,7 +2,7 @@
 
 Celery's tracer is the function that runs a task and reports its end: it stores the result or the
 failure, sends the callbacks, and sends signals. The tracer takes longer than all other steps of a
-task. A *plain* request wants no result and no callback, so the tracer would do nothing visible.
+task. A *plain* request wants no result and no callback, so the tracer would store and send nothing.
 The requests of an api process, for example, are plain, and bypass the tracer.
 """
 
@@ -53,7 +53,7 @@ def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
 
 
 def is_plain(request: ChunkRequest) -> bool:
-    """Returns whether Celery's tracer would do nothing visible for the request."""
+    """Returns whether Celery's tracer would store, send and log nothing for the request."""
     headers, embed = request.request_dict, request.embed
     return (
         bool(request.ignore_result)

@@ -14,7 +14,7 @@ from tasks.chunk_request import ChunkRequest
 class DelayedRequeue:
     """Collects requests, and gives them back to the broker together.
 
-    The requests go back a fixed number of seconds after the first of them was added.
+    The requests go back a fixed number of seconds after the first of these requests was added.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -28,7 +28,7 @@ class DelayedRequeue:
         self._thread: threading.Thread | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
-        """Adds requests to give back later. The first call starts the thread."""
+        """Adds requests that a thread gives back later. The first request starts this thread."""
         with self._changed:
             if requests and not self._requests:
                 self._due = time.monotonic() + self._seconds

@@ -72,7 +72,10 @@ class Forwarder:
             stop.wait(REST_S)
 
     def _delete_wrong_types(self) -> bool:
-        """Deletes the queues' keys that hold no list. Returns whether any key was deleted."""
+        """Removes values of a wrong type from the queues' keys. Returns whether there were any.
+
+        A key of a queue must hold a list. A key with another value is deleted or renamed.
+        """
         try:
             names = self._worker_registry.look().lists
             return delete_wrong_types(self._client, dict.fromkeys(names, "list"))

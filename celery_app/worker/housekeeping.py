@@ -63,7 +63,7 @@ class Housekeeping:
         ]
 
     def report_predictions(self) -> None:
-        """Adds the counts of predictions since the last report to the totals in Redis."""
+        """Adds the predictions made since the last report to the counts in Redis."""
         counts = self._prediction_stats.take()
         if not counts:
             return
@@ -112,7 +112,10 @@ class Housekeeping:
             raise SystemExit(1)
 
     def _excess_size(self) -> int:
-        """Returns the worker's memory in bytes if it has reached the limit; 0 otherwise."""
+        """Returns the worker's memory use, in bytes, if this use has reached the worker's limit.
+
+        Returns 0 if the worker uses less, or has no limit.
+        """
         # Resident memory is cheap to read, and never less than the memory that the limit is for.
         if self._limit is None or processes.resident(os.getpid()) < self._limit:
             return 0

@@ -20,7 +20,8 @@ from monitoring.instruments import tracing
 def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
     """Runs ``celery worker`` until it ends, and returns its exit status.
 
-    ``arguments`` are further options of ``celery worker``, after Byline's own.
+    ``arguments`` are further options of ``celery worker``. They follow the options that Byline
+    itself sets.
 
     Raises:
         ImproperlyConfigured: the arguments ask for a pool that is unsafe for the model.

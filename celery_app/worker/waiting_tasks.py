@@ -15,7 +15,7 @@ MAX_PASSED_OVER = 8
 #: For this many seconds after an urgent task came, low-priority batches are smaller. Another urgent
 #: task may come soon, and would have to wait for such a batch.
 RECENT_S = 1.0
-#: A smaller low-priority batch has room for the largest batch's work divided by this number.
+#: The work of such a smaller low-priority batch is limited to ``max_work`` divided by this number.
 LOW_PRIORITY_DIVISOR = 4
 
 
@@ -53,7 +53,7 @@ class WaitingTasks:
     """
 
     def __init__(self, max_work: int) -> None:
-        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`."""
+        """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`."""
         self._max_work = max_work
         self._urgent: deque[ChunkRequest] = deque()
         self._low_priority: deque[ChunkRequest] = deque()
@@ -85,8 +85,8 @@ class WaitingTasks:
     def take(self) -> NextBatch:
         """Removes the next batch from the waiting tasks, and returns it.
 
-        The batch has either small tasks, up to the largest batch, or one large task. If the same
-        task was delivered twice, the second delivery goes into a later batch.
+        The batch has either whole small tasks, with at most ``max_work`` of work, or a part of one
+        large task. If a task was delivered twice, the second delivery goes into a later batch.
         """
         if self._large and (self._large_next or not (self._urgent or self._low_priority)):
             self._large_next = False
@@ -152,9 +152,10 @@ class WaitingTasks:
 
     @property
     def solo_work(self) -> int:
-        """The remaining work of tasks that fit into a batch, but are tried message by message.
+        """The remaining work of tasks that fit into a batch, but are computed message by message.
 
-        A worker died while it had such a task. The work is in units of :mod:`tasks.work`.
+        A task is computed in this way if a worker died while it had the task. The work is in units
+        of :mod:`tasks.work`.
         """
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 

@@ -169,8 +169,8 @@ class EventsStep(bootsteps.StartStopStep):
     """Sends Celery's task events a few times a second instead of a few times per task.
 
     Celery itself sends the gathered events at every turn of its loop. At hundreds of tasks a
-    second, this takes a quarter of the loop's time. With this step, a full buffer is still
-    sent at once.
+    second, this takes a quarter of the loop's time. With this step, Celery sends the gathered
+    events every :data:`EVENTS_S` seconds, or as soon as there are :data:`MAX_BUFFERED_EVENTS`.
     """
 
     requires = (Events,)

@@ -12,7 +12,7 @@ from tasks.malformed import Malformed, check_headers, kind_of
 
 
 class MalformedStep(bootsteps.StartStopStep):
-    """Makes Celery's consumer raise ``Malformed`` for a task that it can't use.
+    """Makes Celery's consumer raise ``Malformed`` for a task with unusable headers or body.
 
     The transport turns this error into a dead letter. Celery's own consumer would log the whole
     task with its texts, and may drop the task.

@@ -1,9 +1,9 @@
 """The objects that a worker's bootsteps need, such as the engine, and how a bootstep finds them.
 
 Byline gives Celery the classes of the bootsteps, and Celery makes the instances. Celery passes each
-instance its worker or consumer, and the options of the command line, which can't hold objects. So
-the factory sets ``app.services``, and a step reads ``services`` from the app of its worker or
-consumer.
+instance its worker or consumer, and the options of the command line. These options can't hold
+objects. So the factory sets ``app.services``, and a bootstep reads ``services`` from the app of its
+worker or consumer.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ class ModelStep(bootsteps.StartStopStep):
 
     The step starts before Celery consumes tasks, so a worker that says "ready" has a warm model. If
     the model can't start, the worker logs the reason and ends. The exit status is 2 if the model
-    is unusable. Otherwise it is 1, because a failed device may recover.
+    is unusable, so that a new start would not help. The exit status is 1 for any other reason, such
+    as a failed device, which may recover.
     """
 
     requires = (Pool,)
@@ -87,7 +88,7 @@ class ModelStep(bootsteps.StartStopStep):
     def stop(self, worker: Any) -> None:
         """Gives the waiting tasks back to the broker.
 
-        Afterwards Celery stops the pool, when the pool has finished its current batch.
+        Celery stops the pool later, after the pool has finished its current batch.
         """
         worker.batcher.close()
 
@@ -95,7 +96,7 @@ class ModelStep(bootsteps.StartStopStep):
 
 
 class MetricsStep(bootsteps.StartStopStep):
-    """Serves the worker's Prometheus metrics in threads, also while the model computes."""
+    """Serves the worker's Prometheus metrics from other threads, even while the model computes."""
 
     requires = (Pool,)
     listener: Listener | None = None
@@ -165,9 +166,9 @@ class StackDumpStep(bootsteps.StartStopStep):
 
 
 def _refuse_unsafe_pool(worker: Any) -> None:
-    """Refuses a pool that forks, or that has more than one thread.
+    """Raises ``ImproperlyConfigured`` for a pool that forks, or that has more than one thread.
 
-    A fork breaks CUDA and MPS. MPS aborts if two threads use it. Raises ``ImproperlyConfigured``.
+    A fork breaks CUDA and MPS. MPS aborts if two threads use it.
     """
     pool = getattr(worker.pool_cls, "__module__", "").rpartition(".")[2]
     threads = worker.min_concurrency

@@ -21,7 +21,7 @@ SHOWING = (
 
 
 class Redaction(logging.Filter):
-    """Shortens each log line that may show a message text to the line's first words."""
+    """Cuts a log line off after its first words if the line may contain a message text."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redacts a log record if it may show a text. Returns True: no record is dropped."""
