@@ -37,7 +37,7 @@ class AttributeTask(Task):
     acks_late = True  # a task is acknowledged after its results are stored
 
     def __init__(self, batch_processor: BatchProcessor, max_work: int) -> None:
-        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`."""
+        """``max_work`` is the upper bound of a batch's work, in units of :mod:`tasks.work`."""
         self._batch_processor = batch_processor
         self._max_work = max_work
         #: Outcomes that the last batch computed, by task id.
@@ -46,7 +46,7 @@ class AttributeTask(Task):
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
         """Returns the function with which Celery receives a task.
 
-        The lines that this function logs name the HTTP requests of the task's messages.
+        The log lines of the returned function name the HTTP requests of the task's messages.
         """
         receive = super().start_strategy(app, consumer, **kwargs)
 
@@ -79,7 +79,7 @@ class AttributeTask(Task):
 
     @property
     def has_separate_cache(self) -> bool:
-        """Whether cache and broker are two servers. If so, replies work without the cache."""
+        """Whether cache and broker are two servers. If so, replies don't need the cache."""
         return self._batch_processor.replies.apart
 
     @property
@@ -88,7 +88,7 @@ class AttributeTask(Task):
         return self._batch_processor.cache_cooldown
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
-        """Waits for the model, and returns the outcomes of each chunk that is complete.
+        """Waits for the model. Returns a list of outcomes for each chunk in ``batch.answered``.
 
         Queues on ``pipe`` the commands that store results. Also keeps the outcomes in memory, so
         that :meth:`run` can return them later.
@@ -147,8 +147,8 @@ class AttributeTask(Task):
 
         Optional arguments: ``deadlines``, a list of Unix times or nulls; ``explain``, whether to
         return evidence; ``version``, the model version on which the client based its message ids;
-        ``exact``, whether only this version may answer. Earlier clients also send ``promised``,
-        which has no effect.
+        ``exact``, whether only the version ``version`` may answer. Clients of earlier releases also
+        send ``promised``, which has no effect.
 
         Returns:
             A list with an item for each message, in order. The item is the message's attribution,

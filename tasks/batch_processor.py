@@ -37,7 +37,7 @@ CACHE_COOLDOWN_S = 4.0
 
 
 class BatchProcessor:
-    """Attributes whole batches. Only the thread that owns the model calls its methods.
+    """Attributes whole batches. Only the thread that owns the model begins and finishes batches.
 
     ``begin`` and ``finish`` are separate, so that the device may compute one batch while the thread
     finishes another.
@@ -165,8 +165,9 @@ class BatchProcessor:
 
         If a client and this worker computed different ids for a message, the mapping has the
         message's outcome under both ids. The client can then fetch the outcome by either id.
-        ``new`` maps this worker's ids to the batch's outcomes. ``known`` also has the outcomes of
-        the chunk's earlier batches, because an earlier batch may have had the same text.
+        ``new`` maps this worker's ids to the batch's outcomes. ``known`` has these outcomes and the
+        outcomes of the chunk's earlier batches, because an earlier batch may have had a text that
+        is also in this batch.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
@@ -220,7 +221,7 @@ class BatchProcessor:
 def _log_model_failures(batch: InFlightBatch) -> None:
     """Logs one line about the messages of a batch on which the model failed.
 
-    The line has the id and the error of the first of these messages, and the number of the others.
+    The line has the first failed message's id and error, and the number of other failed messages.
     The error is safe to log, because the text of a ``ModelError`` never quotes a message.
     """
     failed = {

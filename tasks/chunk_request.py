@@ -1,6 +1,6 @@
-"""Subclasses of Celery's ``Request``, the worker's object for a task that has arrived.
+"""Subclasses of Celery's ``Request``, which stands for a task that has arrived at a worker.
 
-The subclasses check a task when it arrives, and keep its arguments out of events, logs and
+The subclasses check a task when it arrives, and keep the task's arguments out of events, logs and
 inspection.
 """
 
@@ -31,7 +31,7 @@ LATEST_YEAR = 9998
 
 
 class RedactedRequest(Request):
-    """Celery's request for a task, with its arguments hidden from events, logs and inspection.
+    """A Celery request that hides the task's arguments from events, logs and inspection.
 
     The arguments may hold texts of messages. A Celery client sends a repr of the arguments with the
     task, and Celery would show this repr.
@@ -46,7 +46,7 @@ class RedactedRequest(Request):
         self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
-        """Returns the fields that Celery's ``inspect`` shows of the request: no arguments."""
+        """Returns the fields that Celery's ``inspect`` shows. The task's arguments are hidden."""
         return super().info(safe=True)
 
 
@@ -99,7 +99,7 @@ class ChunkRequest(RedactedRequest):
 
     @property
     def request_ids(self) -> list[Any]:
-        """The ids of the messages' HTTP requests, from the task's header and not checked yet."""
+        """The ids of the messages' HTTP requests, as in the task's header. May be invalid."""
         return carried_ids(self.request_dict)
 
     @property
@@ -126,7 +126,7 @@ class ChunkRequest(RedactedRequest):
         """Does nothing: a thread can't be killed. The unacknowledged task is delivered again."""
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
-        """Does nothing: a thread can't be killed. A task that is in no batch yet can be revoked."""
+        """Does nothing: a thread can't be killed. Only a task in no batch yet can be revoked."""
 
     @property
     def embed(self) -> dict[str, Any]:

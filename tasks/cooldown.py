@@ -16,7 +16,7 @@ class Cooldown:
 
     @property
     def resting(self) -> bool:
-        """Whether the server failed less than ``rest_s`` seconds ago, and must not be asked."""
+        """Whether the server failed within the last ``rest_s`` seconds. If so, do not ask it."""
         return self._now() < self._until
 
     def failed(self) -> None:

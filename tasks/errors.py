@@ -71,7 +71,7 @@ class Unauthorized(BylineError):
 
 
 class RateLimited(BylineError):
-    """The API key sends more messages a second than it may."""
+    """The API key sends more messages a second than the key's rate limit allows."""
 
     code = "rate_limited"
 
@@ -81,7 +81,7 @@ class RateLimited(BylineError):
 
 
 class Overloaded(BylineError):
-    """Too many messages wait already, so Byline takes no more."""
+    """So many messages wait already that Byline refuses further messages."""
 
     code = "overloaded"
 
@@ -93,7 +93,7 @@ class BrokerUnavailable(BylineError):
 
 
 class CacheUnavailable(BylineError):
-    """The cache, which has attributions, feedback and the console's figures, can't be reached."""
+    """The cache can't be reached. It has attributions, feedback and the numbers on the console."""
 
     code = "cache_unavailable"
 

@@ -39,7 +39,7 @@ class Malformed(Exception):
 
 
 class _Headers(msgspec.Struct):
-    """The types of the task headers that Celery reads. Celery checks the headers with dates."""
+    """The types of the task headers that Celery reads, except dates, which Celery itself checks."""
 
     id: str
     task: str
@@ -94,7 +94,7 @@ def kind_of(error: Exception) -> str:
 
 
 def is_of_server(error: Exception) -> bool:
-    """Returns whether Redis or the machine caused an error, and not the task.
+    """Returns whether Redis or the machine caused an error. If not, the task caused it.
 
     A key of the wrong type and a value that can't be sent count as faults of the task, because
     every attempt raises the same error. A lack of file descriptors is a fault of the machine.

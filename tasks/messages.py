@@ -25,7 +25,7 @@ QUEUE = "attributions"
 UNACKED = "byline:unacked"
 
 #: Largest number of messages in one task. Their results are one value in Redis, and one list in
-#: the client. Reading and writing 100,000 made other tasks wait for five seconds.
+#: the client. Reading and writing 100,000 results made other tasks wait for five seconds.
 LARGEST_TASK = 20_000
 
 #: Header of a task: the Unix time, in seconds, at which an api process sent the task.
@@ -40,7 +40,7 @@ REQUEST_IDS = "byline_request_ids"
 TRACEPARENT = "traceparent"
 
 #: Header of a task: a list of the spans of the HTTP requests that its messages came with, each
-#: span once, in the same form.
+#: span once, in the form of the header ``TRACEPARENT``.
 TRACED_REQUESTS = "byline_traced_requests"
 
 #: Header of a task whose worker died, or seemed dead, while the worker held the task.
@@ -151,7 +151,7 @@ class Chunk(msgspec.Struct, frozen=True):
     sent_at: float | None = None
     #: Whether only :attr:`version` may answer.
     exact: bool = False
-    #: HTTP request ids, one for each text, unchecked, as the header has them. May be empty.
+    #: HTTP request ids as the header has them, one for each text, or none. They may be invalid.
     request_ids: list[Any] = []
 
     def __post_init__(self) -> None:
@@ -183,8 +183,8 @@ def message_id(version: str, text: str) -> str:
     """Returns a message's id: a blake2b hash (128 bits, in hexadecimal) of version and text.
 
     ``text`` is in its canonical form. The hash includes the version of the stored values
-    (``SCHEMA``). The hash also includes the length of the model version, so that no other pair of
-    version and text gives the same bytes.
+    (``SCHEMA``). The hash also includes the length of the model version, so that two different
+    pairs of version and text never give the same bytes to the hash.
     """
     digest = _hash_prefix(version).copy()
     digest.update(text.encode())

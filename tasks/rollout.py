@@ -2,8 +2,9 @@
 
 Each worker registers under the version that it serves, and each version has a queue of its own. The
 *rollout* names the version that new messages go to. It may also name a canary, a second version on
-trial, and the share of new messages for the canary. By default the rollout follows the version that
-workers serve. Once an operator has set the rollout, only an operator changes it.
+trial, and the share of new messages for the canary. By default, the rollout moves to another
+version once its current version has no workers. Once an operator has set the rollout, only an
+operator changes it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Rollout(msgspec.Struct, frozen=True):
         """Returns whether a message goes to the canary, the version on trial.
 
         ``text`` is the message's canonical text. Only the text's hash decides, so every process
-        sends a text to the same version. When the canary's share grows, the canary keeps its texts.
+        sends a text to the same version. If the canary's share grows, no text leaves the canary.
         """
         return self.canary is not None and canary_hash(text) < self.share
 
@@ -99,7 +100,7 @@ def queue_of(version: str) -> str:
 
 
 def lists(queue: str) -> list[str]:
-    """Returns the names of the Redis lists that make up a queue, one for each step of priority."""
+    """Returns the names of the Redis lists of a queue, one for each priority in ``STEPS``."""
     return [f"{queue}{SEPARATOR}{step}" if step else queue for step in STEPS]
 
 
@@ -120,11 +121,11 @@ class WorkerRegistry:
         self._failed = False
 
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
-        """Registers the worker ``node`` as alive and serving ``version``; called every few seconds.
+        """Registers that the worker ``node`` is alive and serves ``version``.
 
-        ``card`` is the worker's encoded :class:`~tasks.messages.Announcement`. ``started`` is True
-        at a worker's first call. Also removes workers that were silent for 70 s. If the rollout's
-        version has no workers, and no operator set the rollout, the rollout moves to ``version``.
+        A worker calls this every few seconds, with ``started`` in its first call. ``card`` is its
+        encoded :class:`~tasks.messages.Announcement`. Also removes workers silent for 70 s. If no
+        operator set the rollout, and its version has no workers, the rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
@@ -209,11 +210,11 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Keeps a version and its queue for another day: tasks may still enter the queue."""
+        """Keeps a version and its queue for another day, since tasks may still enter the queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets the versions in ``gone`` that had no worker for a day, and their queues."""
+        """Forgets each version in ``gone`` (and its queue) if it had no worker for a day."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
@@ -252,8 +253,8 @@ class WorkerRegistry:
         """Records since when Redis is reachable. The ``with`` block sends commands to Redis.
 
         Workers can't register during an outage of Redis, or while the whole machine sleeps. Without
-        this record, workers would seem dead afterwards. If Redis answered last a long time ago, the
-        machine has slept.
+        this record, workers would seem dead afterwards. If Redis has not answered for a long time,
+        but answers now, the machine has slept.
         """
         try:
             yield

@@ -1,4 +1,4 @@
-"""Starts threads that repeat a step until their process ends, even if the step raises an error.
+"""Starts threads that repeat a step, and go on repeating it if the step raises an error.
 
 Byline starts its threads with this module. A plain thread would end at its first error, and nobody
 would notice.
@@ -53,12 +53,12 @@ class Failures:
         return pause_s
 
     def reset(self) -> None:
-        """Resets the pause to the shortest pause, because the step has succeeded."""
+        """Sets the next pause to ``FIRST_PAUSE_S`` again, because the step has succeeded."""
         self._pause_s = FIRST_PAUSE_S
 
 
 def _kind(error: Exception) -> object:
-    """Returns the kind of a failure: the error's type and the line that raised the error."""
+    """Returns the kind of a failure: the error's type, and the line of code that raised it."""
     place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         place = frame.f_code, line

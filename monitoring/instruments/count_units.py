@@ -1,4 +1,4 @@
-"""Constants that workers and the quality monitor need to write and read counts in Redis."""
+"""The units in which workers count predictions in Redis, for the quality monitor."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Serves the sums of all api processes' metrics to Prometheus, on a separate port.
+"""Serves the metrics of the api to Prometheus on a separate port, summed over all api processes.
 
 prometheus-client keeps the metrics in files that all processes share. Every process listens on the
-same port, and the kernel chooses one process for each scrape. That process answers for all
-processes.
+same port, and the kernel chooses one process for each scrape. That process responds with the
+metrics of all processes.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
 def _forget_dead() -> None:
     """Removes ended processes from the gauges that count only running processes.
 
-    Deletes the files of these gauges, whose names begin with ``gauge_live``. The counters of ended
-    processes stay in the sums.
+    Each process has its own files for these gauges, named ``gauge_live…``. Deletes such files of
+    ended processes. The counters of ended processes stay in the sums.
     """
     for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
         found = _PID.search(file.name)

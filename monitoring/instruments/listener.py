@@ -1,7 +1,8 @@
 """A small HTTP server that Byline's processes use for their metrics ports.
 
-The server has one thread for itself, and one thread for each request. If the server listens on a
-loopback address, it refuses requests that a page of another site may have sent.
+One thread accepts connections, and each request has a thread of its own. If the server listens on a
+loopback address, it refuses requests that a web page of another site may have sent (see
+:mod:`monitoring.instruments.origins`).
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Listener:
     ) -> None:
         """Opens the port and starts the server's thread.
 
-        ``application`` answers the requests. ``shared`` lets other processes listen on the same
-        port. The server's thread calls ``twice_a_second`` at least every half second.
+        ``application`` answers the requests. ``shared`` lets other processes listen on ``port``
+        too. The server's thread calls ``twice_a_second`` at least every half second.
 
         Raises:
             OSError: the port can't be opened.
@@ -70,9 +71,10 @@ class Listener:
 
 
 def _guarded(application: WSGI, host: str) -> WSGI:
-    """Returns a WSGI application that refuses requests from pages of other sites.
+    """Returns a WSGI application that refuses requests from web pages of other sites.
 
-    The returned application passes all other requests to ``application``.
+    The returned application passes all other requests to ``application``. If ``host`` is not a
+    loopback address, the returned application refuses no requests.
     """
     check = check_for(host)
 
@@ -94,7 +96,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accepts a connection. Waits ``ACCEPT_PAUSE_S`` seconds before it raises an error.
+        """Accepts a connection. After an error, waits ``ACCEPT_PAUSE_S`` seconds and raises it.
 
         An error occurs, for example, while the process has no free file descriptor.
         """

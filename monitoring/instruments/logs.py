@@ -1,4 +1,4 @@
-"""Log formatting of all Byline processes: text, or one JSON object a line, with request ids."""
+"""Formats the log lines of all Byline processes as text or as JSON, and adds request ids."""
 
 from __future__ import annotations
 

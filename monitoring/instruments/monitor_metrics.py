@@ -1,4 +1,4 @@
-"""The metrics of the monitor: the queue, memory and quality."""
+"""Declares the monitor's metrics of the queue, of Byline's memory and of the answers' quality."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = ("ok", "warning", "critical")
 
 
 class MonitorMetrics:
-    """The monitor's metrics of the whole system: queue, memory, quality."""
+    """The monitor's metrics. They describe the whole system, not single processes."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}

@@ -1,4 +1,4 @@
-"""Makes the folder in which api processes share their metrics, so that one scrape gets the sums."""
+"""Makes the folder in which api processes share their metrics, so that a scrape can sum them."""
 
 from __future__ import annotations
 

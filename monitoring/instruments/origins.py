@@ -37,9 +37,9 @@ def check_for(address: str, names: Iterable[str] | None = None, open_to_all: boo
 
     The function returns the reason to refuse the request; empty if the request is allowed.
 
-    ``address`` is the address that the server listens on. ``names`` are the host names that
-    requests to the server may have, besides ``localhost`` and IP addresses. ``open_to_all`` is true
-    if the server asks for no API key.
+    ``address`` is the address that the server listens on. ``names`` are the host names
+    that the headers of an allowed request may have, besides ``localhost`` and IP addresses.
+    ``open_to_all`` is true if the server asks for no API key.
 
     If ``names`` is None, requests are refused only if the server listens on a loopback address and
     asks for no API key. Any other server may have a host name that is not configured.
@@ -75,10 +75,10 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
-    """Returns whether ``name`` is a host name that no other site can have.
+    """Returns whether the ``Host`` of an allowed request may have the name or address ``name``.
 
     This is true for reserved names (such as ``localhost``), for the names in ``known``, and for all
-    IP addresses, because health checks of other programs use IP addresses.
+    IP addresses. IP addresses are allowed because health checks of other programs use them.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True

@@ -72,9 +72,9 @@ def sum_of(pids: Iterable[int]) -> int:
 
 
 def total() -> int:
-    """Returns the machine's memory in bytes, or this process's container's limit if that is lower.
+    """Returns the memory that this process may use, in bytes: the machine's, or a lower limit.
 
-    The limit of a systemd unit counts as well.
+    The limit may be that of a container or of a systemd unit.
     """
     return min(int(psutil.virtual_memory().total), *_limits())
 

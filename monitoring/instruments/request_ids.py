@@ -34,7 +34,7 @@ class ShownIds(NamedTuple):
 
 
 def is_valid(id: object) -> bool:
-    """Returns whether ``id`` may stand in a header and in a log line."""
+    """Returns whether it is safe to write ``id`` into a header or a log line."""
     return isinstance(id, str) and _ID.fullmatch(id) is not None
 
 
@@ -66,7 +66,7 @@ def shown() -> ShownIds:
 
 
 def words() -> str:
-    """Returns a text to add to a log line, such as `` (request abc)``; empty without valid ids."""
+    """Returns a text to add to a log line, such as `` (request abc)``; empty if no id is valid."""
     ids, more = shown()
     if not ids:
         return ""

@@ -64,11 +64,11 @@ class Admission:
         messages: Sequence[ValidMessage | Failure],
         outcomes: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
-        """Returns a mapping from the message ids that the client computed to a chunk's outcomes.
+        """Returns a chunk's outcomes under the message ids that the client computed.
 
-        ``outcomes`` maps the ids that this worker computed to the outcomes. A message's id depends
-        on the model version. If client and worker used the same version, they computed the same
-        ids. In this case the result is empty, because ``outcomes`` has these ids already.
+        ``outcomes`` has the outcomes under the ids that this worker computed. A message's id
+        depends on the model version. If client and worker used the same version, they computed the
+        same ids. In this case the result is empty, because ``outcomes`` has these ids already.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

@@ -68,7 +68,8 @@ class InFlightBatch:
     def request_ids(self, messages: Container[str]) -> list[Any]:
         """Returns the ids of the HTTP requests that the given messages came with.
 
-        ``messages`` are message ids. The request ids come from the tasks' headers, unchecked.
+        ``messages`` are message ids. The request ids come from the tasks' headers, and may be
+        invalid.
         """
         return [
             id
@@ -78,9 +79,9 @@ class InFlightBatch:
         ]
 
     def keep_first(self, messages: int) -> None:
-        """Removes all but the first messages from a batch that has only one chunk.
+        """Keeps the first messages of a batch that has only one chunk, and removes all others.
 
-        ``messages`` is the number of messages to keep. A later batch computes the others.
+        ``messages`` is the number of messages to keep. A later batch computes the removed messages.
         """
         [chunk], [admitted] = self.chunks, self.admitted
         self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]
@@ -107,7 +108,7 @@ def count_outcomes(batch: InFlightBatch) -> Counter[str]:
 
 
 def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, ValidMessage]:
-    """Returns a mapping from message ids to the valid messages, each id once.
+    """Returns the valid messages in a mapping with their ids as keys.
 
     If several messages have the same id, prefers a message that asks for evidence.
     """

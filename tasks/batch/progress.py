@@ -19,8 +19,8 @@ from tasks.work import work
 class Progress:
     """The outcomes that the passes over a chunk have computed so far.
 
-    A pass is a batch with some of the chunk's messages, in their order. Each pass adds the outcomes
-    of the next messages.
+    A pass is a batch with some of the chunk's messages. Each pass adds the outcomes of the messages
+    that come next in the chunk.
     """
 
     chunk: Chunk

@@ -51,8 +51,9 @@ class SoloTrial:
         """Computes the messages of the batch that have no outcome yet, one message at a time.
 
         Stores each outcome at once. Tries no further message after :data:`MAX_PASS_S` seconds: a
-        later pass (a later batch of the same chunk) gets the other messages. Calls ``heartbeat()``
-        before each message, so that the time limit of a batch applies to one message.
+        later pass (a later batch of this chunk) gets the messages not tried yet.
+
+        Calls ``heartbeat()`` before each message, so that each message has a batch's time limit.
 
         ``wanted`` maps ids to the messages that no earlier pass has computed. ``version`` is the
         model's version. ``started`` is the monotonic time in seconds at which this pass began.

@@ -44,7 +44,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class MalformedTask(msgspec.Struct, frozen=True):
-    """A task that no worker can read. Its body is not stored, as it may hold a text."""
+    """A task that no worker can read. The body is not stored: it may hold a message's text."""
 
     id: str
     #: One of :data:`monitoring.instruments.metrics.MALFORMED`.

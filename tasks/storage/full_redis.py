@@ -45,7 +45,7 @@ def is_full(error: object) -> bool:
 
 
 class Client(Redis):
-    """A Redis client that sends a command again, as a script, if a full Redis refuses it.
+    """A Redis client that repeats a command as a script if a full Redis has refused the command.
 
     The blocking command BLMOVE is not sent again, because it can't wait in a script.
     """
@@ -71,14 +71,14 @@ class Client(Redis):
         return registered
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        """Returns a pipeline that sends a command again as a script if a full Redis refuses it."""
+        """Returns a pipeline that repeats, as scripts, commands that a full Redis has refused."""
         return PersistentPipeline(
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
 
 
 class PersistentPipeline(Pipeline):
-    """A pipeline that sends commands again, as scripts, if a full Redis refuses them."""
+    """A pipeline that repeats, as scripts, commands that a full Redis has refused."""
 
     #: Whether Redis has refused a transaction. If so, the next attempt sends scripts.
     _full = False

@@ -11,8 +11,8 @@ FOLDER = Path(__file__).with_name("lua")
 def read_script(path: Path, *shared: str) -> str:
     """Returns the text of the script in ``path``, without comments and indentation.
 
-    ``shared`` names files of this package, whose functions come before the script. Comments and
-    indentation are removed, because Redis reads and hashes a whole script at each call.
+    ``shared`` are the names of files of this package. Their functions come before the script.
+    Comments and indentation are removed, because Redis reads and hashes the script at each call.
     """
     files = [FOLDER / f"{name}.lua" for name in shared] + [path]
     lines = (line.strip() for file in files for line in file.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Pending results: results promised to clients with HTTP 202. The broker keeps them until fetched.
+"""Pending results: results promised with HTTP 202. The broker keeps them until they are fetched.
 
 A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
 live (``volatile-lru``) keeps pending results, even if the cache is full. The value is empty until
@@ -67,7 +67,7 @@ def add_command(
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
     """Returns the Redis command that stores outcomes as the values of their pending results.
 
-    ``outcomes`` maps the message ids that clients were given to outcomes. An outcome without a
+    ``outcomes`` has each outcome under the message id that the client knows. An outcome without a
     pending result is not stored.
     """
     return _with_outcomes(_KEEP, outcomes)
@@ -119,7 +119,7 @@ class PendingResults:
     ) -> None:
         """A result is kept for ``ttl_s`` seconds.
 
-        ``max_results()`` returns the largest number of pending results.
+        ``max_results()`` returns the upper bound of the number of pending results.
 
         ``lists()`` returns the names of the Redis lists of all queues; empty if these are not
         known.
@@ -175,14 +175,14 @@ class PendingResults:
         return outcome
 
     async def find(self, id: str, explain: bool = False) -> Outcome | None:
-        """Returns the outcome of the message ``id``; None while it is pending.
+        """Returns the outcome of the message ``id``; None while the outcome is pending.
 
         If ``explain`` is true and several outcomes are stored, prefers an outcome with evidence.
 
         Raises:
-            KeyError: the message is unknown: it was never accepted, or it has expired.
+            KeyError: the message was never accepted, or its outcome has expired.
             BrokerUnavailable: no outcome was found, and the broker can't be reached.
-            CacheUnavailable: no outcome was found, and only the cache can't be reached.
+            CacheUnavailable: no outcome was found. The broker can be reached, but the cache can't.
         """
         keys = [prefix + id for prefix in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
         # Both servers are asked at once, so that two silent servers cost one timeout and not two.

@@ -36,7 +36,7 @@ class QueueMemory(NamedTuple):
 
     @property
     def max_pending_results(self) -> float:
-        """The largest number of pending results; infinite if Redis has no memory limit."""
+        """The upper bound of the number of pending results; infinite without a memory limit."""
         return self.room / QUEUE_SHARE * PENDING_RESULTS_SHARE / PENDING_RESULT_BYTES
 
     def __str__(self) -> str:

@@ -58,7 +58,7 @@ def pack(outcome: Outcome) -> bytes:
 
 
 def unpack(id: str, raw: bytes) -> Outcome | None:
-    """Decodes the record of the message ``id``. Marks an attribution as cached.
+    """Decodes the record of the message ``id``. A decoded attribution is marked as cached.
 
     ``raw`` is a record, or the JSON that an earlier release stored. Returns None if ``raw`` can't
     be decoded.

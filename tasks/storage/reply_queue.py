@@ -1,10 +1,10 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
 Replies and outcomes go to the broker. If broker and cache are one server, one round trip stores the
-results and sends the replies. If they are two servers, the replies are sent after the results, even
-if the cache can't be reached. The round trip of the replies also asks which messages have a pending
-result. Few messages have a pending result. A further round trip stores the outcomes of these
-messages.
+results and sends the replies. If they are two servers, a later round trip sends the replies,
+even if the cache could not store the results. The round trip that sends the replies also asks which
+messages have a pending result. Few messages have a pending result. A further round trip stores the
+outcomes of these messages.
 """
 
 from __future__ import annotations

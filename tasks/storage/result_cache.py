@@ -96,7 +96,7 @@ class AttributionCache:
         return int(trials)
 
     def put_tried(self, outcome: Outcome) -> None:
-        """Stores the outcome of a message that was tried alone, and deletes its count of trials."""
+        """Stores the outcome of a message tried alone. Deletes the message's count of trials."""
         with self._client.pipeline() as pipe:
             self.put(pipe, [outcome])
             pipe.delete(ATTEMPTS + outcome.id)

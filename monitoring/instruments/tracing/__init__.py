@@ -47,7 +47,10 @@ def start(service: str | None = None) -> SpanTracer:
 
 
 def trace_flask(app: Any, service: str) -> None:
-    """Turns tracing on with the service name ``service``. Makes a span of each request to Flask."""
+    """Turns tracing on, and makes a span of each request to Flask with a path below ``/v1/``.
+
+    ``service`` is OpenTelemetry's service name.
+    """
     start(service)
     from monitoring.instruments.tracing.wsgi import traced  # noqa: PLC0415
 

@@ -44,9 +44,9 @@ def _resource(service: str) -> Resource:
 
 
 def flush() -> None:
-    """Exports the spans that are left. Returns after ``FLUSH_S`` seconds at the latest.
+    """Exports the spans not exported yet. Returns after ``FLUSH_S`` seconds at the latest.
 
-    Only a process that ends without Python's ``atexit`` has to call this function.
+    Only a process that ends without running Python's ``atexit`` functions has to call this.
     """
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):

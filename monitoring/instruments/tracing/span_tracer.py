@@ -165,8 +165,8 @@ class SpanTracer:
     ) -> Iterator[Span]:
         """Makes a span of the ``with`` block. The block works for the requests of all ``spans``.
 
-        The new span links to the sampled ``spans``. A span of ``spans`` that is in another trace
-        also links to the new span, so that a reader of either trace finds the other trace.
+        The new span links to the sampled ``spans``. A sampled span of another trace also links
+        back to the new span, so that a reader of either trace finds the other trace.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)
@@ -210,7 +210,7 @@ def parse(traceparent: object) -> SpanContext | None:
 
 
 def written(context: SpanContext) -> str:
-    """Returns the header ``traceparent`` that names a span; empty if ``context`` is invalid."""
+    """Returns the header ``traceparent`` for a span's context; empty if ``context`` is invalid."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier, set_span_in_context(NonRecordingSpan(context), Context()))
     return carrier.get(_FIELD, "")

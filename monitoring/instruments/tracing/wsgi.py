@@ -9,12 +9,16 @@ from monitoring.instruments import tracing
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-#: Requests with other paths make no spans: health checks come all the time, and pages hold files.
+#: Requests with other paths make no spans. Those are frequent health checks, and requests for web
+#: pages and their files.
 PREFIX = "/v1/"
 
 
 def traced(application: WSGI) -> WSGI:
-    """Returns a WSGI application that calls ``application``, and makes a span of each request."""
+    """Returns a WSGI application that calls ``application``, and makes spans.
+
+    Each request whose path begins with ``PREFIX`` gets a span.
+    """
     tracer = tracing.start()
 
     def respond(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
