@@ -66,9 +66,10 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    To detect drift, the monitor compares the traffic with the figures under the key ``reference``.
-    ``probabilities`` has the shape (messages, authors). Each message has a share of n-grams that
-    training never saw: ``unseen`` has the mean and the standard deviation of these shares.
+    ``probabilities`` has the shape (messages, authors). For each held-out
+    message, a share of its n-grams occurs in no training message: ``unseen`` has the mean and the
+    standard deviation of these shares. To detect drift, the monitor compares the traffic with the
+    figures under the result's key ``reference``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -97,9 +98,10 @@ def quality_details(
 def worth(card: ModelCard) -> str:
     """Returns sentences about the model's accuracy on the held-out messages.
 
-    The sentences name a range for the accuracy, and the authors that are hardly ever found. If
-    there are too few messages to judge the model, the sentences say so. If the baseline is better,
-    they say which model is served, and why.
+    The sentences name a range for the accuracy. They name the authors whose messages the model
+    hardly ever recognises. If there are too few messages to judge the model, the sentences say so.
+    If the baseline is better on the tuning fold, the sentences say so, and say why the model is
+    served all the same.
     """
     sentences = (*_accuracy(card), *_confidence(card), *_rare(card), *_behind(card))
     return " ".join(sentences)
@@ -125,7 +127,7 @@ def _accuracy(card: ModelCard) -> Iterator[str]:
 
 
 def _confidence(card: ModelCard) -> Iterator[str]:
-    """Yields a sentence on the error of the confidences, if these rest on few messages."""
+    """Yields a sentence on the error of the confidences, if they were fitted on few messages."""
     chosen_on = card.details.get("training", {}).get("messages_chosen_on", ENOUGH_TUNING)
     intervals = card.details.get("intervals")
     if chosen_on < ENOUGH_TUNING and intervals:
@@ -162,7 +164,7 @@ def _behind(card: ModelCard) -> Iterator[str]:
 
 
 def training_environment(seconds: float) -> dict[str, Any]:
-    """Returns the training's duration in seconds and its libraries' versions, for the card."""
+    """Returns the training's duration in seconds, and the versions of Python, torch and numpy."""
     return {
         "seconds": round(seconds, 1),
         "python": platform.python_version(),
@@ -216,7 +218,7 @@ def page(card: ModelCard) -> str:
 
 
 def _bin(figures: Mapping[str, Any]) -> Sequence[Any]:
-    """Returns the cells of a table's row about one bin of confidences."""
+    """Returns the cells of a row of the calibration table: the figures of one confidence bin."""
     bounds = f"{figures['from']:.2f}-{figures['to']:.2f}"
     messages, accuracy = figures["messages"], figures["accuracy"]
     low, high = wilson(round(accuracy * messages), messages)
@@ -227,7 +229,8 @@ def _quality(card: ModelCard) -> str:
     """Returns a paragraph and a Markdown table about the model's metrics, as one text.
 
     The paragraph names the threshold: the confidence below which the model names no author. The
-    table's last column has the metrics of the baseline, or nothing if there is no baseline.
+    table's last column has the metrics of the baseline. The column is empty if there is no
+    baseline.
     """
     ours, baseline = card.details["metrics"], card.details["baseline"]
     rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]

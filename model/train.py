@@ -63,7 +63,7 @@ def _fail(error: str) -> int:
 
 
 def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Console) -> None:
-    """Trains a model into ``out``, and compares it with the baseline if ``options`` say so."""
+    """Trains a model and writes it into ``out``. Measures the baseline if ``options`` say so."""
     # Imported late, because the module imports the packages of an extra, which can be missing.
     trainer = import_module(f"model.{options.model}.training")
     corpus = _checked(corpus, trainer, console)
@@ -80,7 +80,9 @@ def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Consol
 
 
 def _checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
-    """Returns the corpus without near duplicates, and prints the corpus's notes for the user.
+    """Leaves out held-out messages that nearly equal a training message. Returns the new corpus.
+
+    Also prints the corpus's notes for the user.
 
     Raises:
         DataError: the module ``trainer`` refuses the corpus.
@@ -102,7 +104,7 @@ def _train(
     options: argparse.Namespace,
     progress: Progress,
 ) -> ModelCard:
-    """Trains a model in a folder beside ``out``, checks its results, and moves it into ``out``.
+    """Trains a model into a folder beside ``out``, checks the model, and moves it into ``out``.
 
     The check serves the held-out messages with the model, and compares the results with the card.
     """

@@ -18,16 +18,17 @@ What Byline guarantees:
 - Byline calls ``load`` first, then runs every batch shape once, and only then takes messages.
   During these runs, Byline checks the model, and refuses a model that breaks its protocol
   (:class:`ModelRefused`).
-- Texts are canonical: Unicode NFC, line breaks as ``\\n``, no white space at the ends, never empty.
-  No two texts of a batch are equal.
+- Texts are canonical: in Unicode NFC, with ``\\n`` as line break, without white space at the
+  beginning or at the end, and never empty. No two texts of a batch are equal.
 
 What happens if a method raises an error while a batch runs:
 
 - An error of any kind: Byline splits the batch in halves and runs each half, until the text that
-  causes the error is alone. This message fails with ``model_failed``; the others are answered.
-  Byline logs the type and the line of the error, never its text, because it may quote the message.
+  causes the error is alone. This message fails with ``model_failed``; Byline answers the other
+  messages of the batch. Byline logs the type and the line of the error, but not the error's text,
+  because the text may quote a message.
 - An error that says that the device has no memory left, such as ``torch.OutOfMemoryError``: Byline
-  halves the forward pass, and makes all later passes smaller than this pass.
+  halves the forward pass that raised the error, and makes all later passes at most half its size.
 - ``torch.AcceleratorError``: the worker gives its tasks back to the queue and ends, because every
   later call would fail too.
 """
@@ -87,9 +88,10 @@ class Bucket(NamedTuple):
 class Grid(NamedTuple):
     """The shapes that batches of token sequences are padded to on a GPU, where a new shape is slow.
 
-    A shape is a number from ``messages`` and a number from ``lengths``; both tuples ascend. The
-    worker runs ``forward`` on every shape that has at most ``BYLINE_BATCH_TOKENS`` tokens, padding
-    included, before it reports ready. On a CPU, a batch is padded to its longest sequence only.
+    A shape is a number from ``messages`` and a number from ``lengths``. Both tuples are ascending.
+    Before the worker reports ready, it runs ``forward`` on every shape that has at most
+    ``BYLINE_BATCH_TOKENS`` tokens, padding included. On a CPU, a batch is padded only to its
+    longest sequence.
     """
 
     #: Numbers of rows that a padded batch may have. The first should be 1.
@@ -139,7 +141,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the text, and the weight that it adds to the author's score."""
+    """A part of the text, and the weight that this part adds to the author's score."""
 
     text: str
     #: Offset of the part in the canonical text, in characters.
@@ -150,10 +152,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The reasons for an author: ``score = bias + sum of the parts' weights + rest``.
+    """Why the model gives an author a high or a low score.
 
-    ``rest`` is the sum of the weights of all parts that are not listed. The equation is exact, up
-    to rounding, for a model that is linear in its features.
+    ``score`` is ``bias``, plus the sum of the weights of ``parts``, plus ``rest``. ``rest`` is the
+    sum of the weights of the parts of the text that are not in ``parts``. If the model is linear in
+    its features, this equation is exact up to rounding.
     """
 
     author: str
@@ -198,7 +201,7 @@ class ModelCard:
 
 @runtime_checkable
 class Model(Protocol[BatchT]):
-    """A PyTorch classifier that turns texts into tensors and pads them itself.
+    """A PyTorch classifier that itself turns texts into tensors, and pads the tensors.
 
     The model runs in fp32. ``forward(prepare(texts))`` must give one row for each text, in the
     order of the texts.
@@ -233,18 +236,18 @@ class Model(Protocol[BatchT]):
 class SequenceModel(Protocol):
     """A PyTorch classifier that reads each text as a sequence of tokens.
 
-    Byline sorts a batch by length, cuts it into passes that fit into the device's memory, and pads
-    each pass. On a GPU it pads to a shape of ``grid``.
+    Byline sorts the texts of a batch by length, cuts the batch into passes that fit into the
+    device's memory, and pads each pass. On a GPU, it pads each pass to a shape of ``grid``.
     """
 
     card: ModelCard
     grid: Grid
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Reads the weights and moves them to ``device``, as ``dtype``.
+        """Reads the weights, converts them to ``dtype``, and moves them to ``device``.
 
         Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
-        ``fp16``, Byline calls this method once more with that type, and compares the probabilities
+        ``fp16``, Byline calls this method once more, with this type, and compares the probabilities
         in both types.
 
         Raises:
@@ -260,7 +263,7 @@ class SequenceModel(Protocol):
     def forward(self, batch: Padded) -> torch.Tensor:
         """Returns calibrated, finite probabilities: float32, shape (rows, authors).
 
-        Byline ignores the rows that are padding. Padding must not change the other rows.
+        Byline ignores the rows that are padding. Padding must not change the rows of messages.
         """
 
 

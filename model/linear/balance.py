@@ -1,4 +1,7 @@
-"""Computes the weights of texts in the loss, which help rare authors, and the authors' shares."""
+"""Computes each text's weight in the loss, and each author's share of the texts.
+
+The weights help authors who have few texts.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ BALANCE = 0.6
 
 
 def class_weights(labels: NDArray[np.int64], authors: int) -> torch.Tensor:
-    """Returns, for each author, the weight of a text in the loss: float32, shape (authors,).
+    """Returns the weight in the loss of each author's texts: float32, shape (authors,).
 
-    The mean is 1. The texts of an author with many texts have a small weight.
+    The more texts an author has, the smaller is the weight of each of them. The mean over the
+    authors is 1.
     """
     sizes = np.maximum(np.bincount(labels, minlength=authors), 1)
     weights = sizes**-BALANCE
@@ -24,7 +28,8 @@ def class_weights(labels: NDArray[np.int64], authors: int) -> torch.Tensor:
 def importance(labels: NDArray[np.int64]) -> torch.Tensor:
     """Returns the weight of each text in the loss: float32, shape (texts, 1).
 
-    The mean is 1. So the strength of a penalty does not depend on the authors' shares.
+    The mean over the texts is 1. So the strength of a penalty does not depend on the authors'
+    shares of the texts.
     """
     weights = class_weights(labels, int(labels.max()) + 1)[torch.from_numpy(labels)]
     return (weights / weights.mean())[:, None]

@@ -1,4 +1,4 @@
-"""The features of some texts as a sparse matrix, and its products with dense matrices."""
+"""A sparse matrix of the features of some texts, and the matrix's products with dense matrices."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scipy.sparse import csr_matrix
 
 
 class Design:
-    """A sparse matrix with a row for each text, and a column for each feature that occurs.
+    """A sparse matrix with a row for each text, and a column for each feature of any text.
 
-    The most frequent feature has the first column, and so on. So the columns that are read most lie
-    side by side in memory, which makes the products faster.
+    The columns are sorted by the number of texts that have the feature, largest number first. So
+    the columns that are read most lie side by side in memory, which makes the products faster.
     """
 
     #: Number of texts.
@@ -27,7 +27,7 @@ class Design:
     ) -> None:
         """Makes the matrix. Text i has the features ``features[offsets[i]:offsets[i + 1]]``.
 
-        ``values`` has the value of each feature, at the same index.
+        ``values[k]`` is the value of the feature ``features[k]`` in its text.
         """
         counts = np.bincount(features)
         order = np.argsort(-counts, kind="stable")
@@ -42,7 +42,7 @@ class Design:
 
     @property
     def columns(self) -> int:
-        """Number of columns: of different features in all texts."""
+        """Number of columns, which is the number of distinct features in all texts."""
         return len(self.features)
 
     def table(
@@ -50,25 +50,27 @@ class Design:
     ) -> torch.Tensor:
         """Returns the weights of the columns ``first`` to ``last - 1``, by default of all columns.
 
-        The weights are the transposed matrix times ``coefficients``, which is float32 and has the
-        shape (texts, authors). The result is float32, shape (columns, authors).
+        The weights are the product of the transposed matrix and ``coefficients``. The matrix
+        ``coefficients`` is float32, shape (texts, authors). The result is float32, shape
+        (columns, authors).
         """
         part = self._by_column if last is None else self._by_column.slice(first, last)
         return part.times(coefficients)
 
     def scores(self, table: torch.Tensor) -> torch.Tensor:
-        """Returns the matrix times ``table``, which has the shape (columns, authors).
+        """Returns the product of this matrix and ``table``: float32, shape (texts, authors).
 
-        The result is float32, shape (texts, authors).
+        ``table`` has the shape (columns, authors).
         """
         return self._by_text.times(table)
 
     def gram(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Returns the Gram matrix of the texts times ``coefficients``, shape (texts, authors).
+        """Returns the product of the texts' Gram matrix and ``coefficients``.
 
-        The features are centred, and each text has one more feature, which is 1. That feature's
-        weight is the bias. All texts share their commonest features, so a solver needs fewer steps
-        with centred features. The result hardly changes.
+        ``coefficients`` and the result have the shape (texts, authors). For the Gram matrix, the
+        features are centred, and each text gets one more feature with the value 1. The weight of
+        this added feature is the bias. All texts share their commonest features, so a solver needs
+        fewer steps if the features are centred. The centring hardly changes the fitted classifier.
         """
         scores = self.scores(self.table(coefficients - coefficients.mean(0)))
         return scores.sub_(scores.mean(0)).add_(coefficients.sum(0))
@@ -78,7 +80,7 @@ class Design:
     ) -> Sparse:
         """Returns other texts as a matrix with the columns of this design.
 
-        Features that occur in no text of the design have no weight, and count as 0.
+        A feature that no text of the design has is left out: its value becomes 0.
         """
         known = np.where(features < len(self._column), features, 0)
         columns = self._column[known]
@@ -87,7 +89,7 @@ class Design:
 
 
 class Sparse(NamedTuple):
-    """A sparse matrix, stored row after row, in the form that ``embedding_bag`` takes."""
+    """A sparse matrix, stored row by row as ``torch.embedding_bag`` expects it."""
 
     #: Column of each entry, int32.
     columns: torch.Tensor

@@ -1,7 +1,8 @@
 """The losses of a text, as functions of its margins.
 
-A margin is a text's score for an author, times -1 if another author wrote the text. A positive
-margin means that the score is right about whether this author wrote the text.
+A text has a margin for each author: the text's score for this author if this author wrote the
+text, and otherwise -1 times this score. So a positive margin means that the score has the right
+sign.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import torch
 
 
 class Derivatives(NamedTuple):
-    """The first and second derivative of a loss by the margin, with the shape of the margins."""
+    """The first and the second derivative of a loss with respect to the margin.
+
+    Both have the shape of the margins.
+    """
 
     first: torch.Tensor
     second: torch.Tensor
@@ -36,7 +40,10 @@ class SquaredHinge:
         return (1 - margins).clamp_(min=0).square_()
 
     def derivatives(self, margins: torch.Tensor) -> Derivatives:
-        """Returns the derivatives. The second derivative jumps from 2 to 0 at the margin 1."""
+        """Returns the derivatives of the loss at each margin.
+
+        The second derivative is 2 below the margin 1, and 0 from the margin 1 on.
+        """
         lacking = (1 - margins).clamp_(min=0)
         return Derivatives(-2 * lacking, 2 * (lacking > 0).float())
 
@@ -49,6 +56,6 @@ class Logistic:
         return torch.nn.functional.softplus(-margins)
 
     def derivatives(self, margins: torch.Tensor) -> Derivatives:
-        """Returns the derivatives."""
+        """Returns the derivatives of the loss at each margin."""
         wrong = torch.sigmoid(-margins)
         return Derivatives(-wrong, wrong * (1 - wrong))

@@ -24,7 +24,8 @@ SOLVER_ARRAYS = 4 * solver.MEMORY + 20
 class Machine(NamedTuple):
     """A linear classifier: an author's weights are a weighted sum of the training texts' features.
 
-    Two machines of one design can be added: the sums of their fields give the sum of their scores.
+    The dual coefficients are the factors in this sum. To add the scores of two machines that are
+    fitted to the same design, add their ``dual`` and add their ``bias``.
     """
 
     #: The factors of the texts' centred features in that sum: float32, shape (texts, authors).
@@ -33,11 +34,18 @@ class Machine(NamedTuple):
     bias: torch.Tensor
 
     def table(self, design: Design, first: int = 0, last: int | None = None) -> torch.Tensor:
-        """Returns the weights of some columns of the design, by default of all columns."""
+        """Returns the weights of the columns ``first`` to ``last - 1``, by default of all columns.
+
+        ``design`` is the design that this machine is fitted to.
+        """
         return design.table(self.dual - self.dual.mean(0), first, last)
 
     def scores(self, design: Design, texts: Sparse) -> torch.Tensor:
-        """Returns the scores of other texts: float32, shape (texts, authors)."""
+        """Returns the scores of ``texts``: float32, shape (texts, authors).
+
+        ``design`` is the design that this machine is fitted to. ``texts`` comes from
+        :meth:`Design.others`.
+        """
         blocks = [
             texts.times(design.table(part - part.mean(0)))
             for part in (self.dual[:, block] for block in blocks_of(design, len(self.bias)))
@@ -46,9 +54,10 @@ class Machine(NamedTuple):
 
 
 def blocks_of(design: Design, authors: int) -> Iterator[slice]:
-    """Yields blocks of authors. The fit of a block takes at most ``BLOCK_BYTES``.
+    """Divides the authors into blocks, and yields each block as a slice of author numbers.
 
-    A block has at least one author, even if the fit of this author takes more.
+    The fit of a block takes at most ``BLOCK_BYTES`` of memory. Only a block of a single author may
+    take more.
     """
     per_author = 4 * (SOLVER_ARRAYS * design.texts + 2 * design.columns)
     width = max(1, BLOCK_BYTES // per_author)
@@ -67,11 +76,12 @@ def fit(
     start: torch.Tensor | None = None,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Machine:
-    """Fits a classifier for each author against all others. Texts of rare authors weigh more.
+    """Fits a classifier for each author against all other authors.
 
-    ``labels`` has the author of each text as a number. If ``start`` is not None, the fit starts at
-    ``start``, the dual coefficients of a similar classifier. ``on_progress`` is called with the
-    share of the authors that are fitted, 0 to 1.
+    In the loss, a text weighs more if its author has few texts. ``labels`` has the author of each
+    text as a number. If ``start`` is not None, the fit begins at these dual coefficients, for
+    example those of a similar classifier. ``fit`` calls ``on_progress`` with the share of the
+    authors that are fitted, 0 to 1.
     """
     dual, bias = torch.zeros(len(labels), authors), torch.zeros(authors)
     counts, targets = importance(labels), torch.from_numpy(labels)

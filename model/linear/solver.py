@@ -1,12 +1,12 @@
 """Minimises a penalised loss over linear classifiers, for all authors at once.
 
-The unknowns are not the weights but the dual coefficients, one for each text and author: by the
-representer theorem, the best weights are a weighted sum of the texts' features. So each step needs
-one product with the texts' Gram matrix, and the solver stores no table of weights.
+By the representer theorem, the best weights are a weighted sum of the texts' features. The solver
+searches for the factors in this sum, the dual coefficients: one for each text and author. So each
+step needs one product with the texts' Gram matrix, and the solver stores no table of weights.
 
-The method is L-BFGS (Nocedal 1980) with an exact line search, for each author on its own. Vectors
-of weights are stored as dual coefficients. The inner product of two vectors is the inner product of
-their weights.
+The method is L-BFGS (Nocedal 1980) with an exact line search. Each author has a search that is
+independent of the other authors. Vectors of weights are stored as dual coefficients. The inner
+product of two vectors is the inner product of their weights.
 """
 
 from __future__ import annotations
@@ -51,16 +51,17 @@ class Problem(NamedTuple):
 
 
 class Vector(NamedTuple):
-    """A vector of weights for each author, as dual coefficients and as the texts' resulting scores.
+    """A vector of weights for each author, stored as dual coefficients and as scores.
 
-    Both are float32 and have the shape (texts, authors).
+    The scores are those that the weights give the texts. Both tensors are float32, shape (texts,
+    authors).
     """
 
     dual: torch.Tensor
     scores: torch.Tensor
 
     def dot(self, other: Vector) -> torch.Tensor:
-        """Returns the inner product of the weights for each author, shape (authors,)."""
+        """Returns, for each author, the inner product of both vectors of weights: (authors,)."""
         return (self.dual * other.scores).sum(0)
 
     def plus(self, factor: torch.Tensor | float, other: Vector) -> Vector:
@@ -100,7 +101,7 @@ class _Search:
     corrections: deque[_Correction]
 
     def relative(self) -> torch.Tensor:
-        """Returns the relative gradient of each author, shape (authors,). See ``TOLERANCE``."""
+        """Returns the relative gradient of each author, as ``TOLERANCE`` defines it: (authors,)."""
         squared = self.gradient.dot(self.gradient).clamp(min=0)
         return (squared / self.scale.clamp(min=_TINY)).sqrt()
 
@@ -126,13 +127,14 @@ def minimise(
     tolerance: float | None = None,
     on_step: Callable[[float], None] = lambda _: None,
 ) -> Vector:
-    """Returns the vector that minimises the problem for each author.
+    """Returns, for each author, the vector of weights that minimises the problem.
 
-    The search begins at the dual coefficients ``start``, by default at the best bias without
-    features. An author's search ends when the author's relative gradient (see ``TOLERANCE``) is at
-    most ``tolerance``, by default ``TOLERANCE``, or after ``MAX_STEPS`` steps. An author's result
-    does not depend on the other authors. ``on_step`` is called before each step, with the largest
-    relative gradient of all authors.
+    The search begins at the dual coefficients ``start``. If ``start`` is None, the search begins at
+    the best classifier that has only a bias. An author's search ends when the author's relative
+    gradient (see ``TOLERANCE``) is at most ``tolerance``, or after ``MAX_STEPS`` steps. If
+    ``tolerance`` is None, it is ``TOLERANCE``. An author's result does not depend on the other
+    authors. Before each step, ``minimise`` calls ``on_step`` with the largest relative gradient of
+    the authors whose search has not ended.
     """
     tolerance = TOLERANCE if tolerance is None else tolerance
     search = _begin(problem, start)
@@ -154,7 +156,10 @@ def minimise(
 
 
 def _begin(problem: Problem, start: torch.Tensor | None) -> _Search:
-    """Returns a search that begins at ``start``, or at the best bias if ``start`` is None."""
+    """Returns a search that begins at ``start``.
+
+    If ``start`` is None, the search begins at the best classifier that has only a bias.
+    """
     constant = _constant(problem)
     first = _gradient(problem, constant)
     corrections: deque[_Correction] = deque(maxlen=MEMORY)
@@ -165,9 +170,9 @@ def _begin(problem: Problem, start: torch.Tensor | None) -> _Search:
 
 
 def _constant(problem: Problem) -> Vector:
-    """Returns the best vector whose scores are the same for all texts: the bias alone.
+    """Returns the best classifier that has only a bias, so that all texts get the same score.
 
-    The gradient at this vector shows how much a fit can learn from the features.
+    The gradient at this classifier shows how much a fit can learn from the features.
     """
     zero, ones = torch.zeros_like(problem.signs), torch.ones_like(problem.signs)
     down = Vector(-ones / len(ones), -ones)  # Most texts are another author's.
@@ -182,9 +187,11 @@ def _gradient(problem: Problem, point: Vector) -> Vector:
 
 
 def _correction(step: Vector, change: Vector) -> _Correction:
-    """Returns the correction. If it shows no curvature, its scale is 0, and so it has no effect.
+    """Returns the correction of a step that changed the gradient by ``change``.
 
-    Rounding can hide the curvature, for example for an author whose texts have hardly any features.
+    If no curvature can be measured for an author, the author's scale is 0. The correction then has
+    no effect for this author. Rounding can hide the curvature, for example for an author whose
+    texts have hardly any features.
     """
     product = step.dot(change)
     size = (step.dot(step) * change.dot(change)).clamp(min=0).sqrt()
@@ -208,9 +215,9 @@ def _direction(gradient: Vector, corrections: deque[_Correction]) -> Vector:
 
 
 def _length(problem: Problem, point: Vector, direction: Vector) -> torch.Tensor:
-    """Returns how far to go along ``direction``, for each author, shape (authors,).
+    """Returns the best length of the step along ``direction`` for each author, shape (authors,).
 
-    The function uses Newton's method within bounds. This needs no product with the Gram matrix.
+    The function uses Newton's method within bounds. It needs no product with the Gram matrix.
     """
     slope, curvature = point.dot(direction), direction.dot(direction)
     moved = problem.signs * direction.scores

@@ -46,7 +46,7 @@ class NgramModel:
 
     The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``:
     ``values`` has a number for each n-gram of a text, and ``table`` has a row of weights for each
-    n-gram's hash.
+    possible hash of an n-gram.
 
     On the CPU, ``embedding_bag`` computes this product from 8-bit rows, without padding and without
     unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in batches that
@@ -122,7 +122,7 @@ class NgramModel:
 
     @property
     def _rarity(self) -> tuple[int, float]:
-        """The number of training messages, and the power to which the stored idf is raised."""
+        """The number of training messages, and the power p: the weights store idf**p."""
         details = self.card.details
         power = details.get("training", {}).get("idf_power", 1.0)  # older models have no such field
         return int(details["data"]["training_messages"]), float(power)

@@ -25,7 +25,7 @@ def count_all(texts: Sequence[str]) -> Bags:
 
 
 def select(bags: Bags, chosen: NDArray[np.bool_]) -> Bags:
-    """Returns the n-grams of the texts for which ``chosen``, shape (texts,), is true."""
+    """Returns the n-grams of every text i for which ``chosen[i]`` is true."""
     sizes = np.diff(bags.offsets)
     kept = chosen.repeat(sizes)
     offsets = np.r_[0, np.cumsum(sizes[chosen])].astype(np.int32)
@@ -35,7 +35,8 @@ def select(bags: Bags, chosen: NDArray[np.bool_]) -> Bags:
 def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
     """Returns the inverse document frequency of each row of the weight table, shape (ROWS,).
 
-    The result is log((1 + texts) / (1 + texts with the row)) + 1, as in scikit-learn.
+    The result is log((1 + n) / (1 + m)) + 1, as in scikit-learn: n is the number of texts, and m is
+    the number of texts that have an n-gram of this row.
     """
     texts = len(bags.offsets) - 1
     within = np.bincount(bags.rows, minlength=ROWS)

@@ -35,9 +35,9 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
 def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: float) -> Evidence:
     """Returns the evidence, given how much each character of ``text`` adds to the author's score.
 
-    ``scores`` has this number for each character. ``bias`` is added to the score of any text. A
-    part of the evidence is a word and the white space after it. The weight of a part is the sum
-    over its characters.
+    ``scores[i]`` is what the character ``text[i]`` adds to the score. ``bias`` is the part of the
+    score that does not depend on the text. A part of the evidence is a word and the white space
+    after it. The weight of a part is the sum of ``scores`` over its characters.
     """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)

@@ -60,24 +60,25 @@ class Family(NamedTuple):
 
 
 class Bags(NamedTuple):
-    """For each text, its distinct n-grams, as rows of the weight table, and their counts.
+    """The distinct n-grams of each text, as rows of the weight table, and their counts.
 
-    The rows of text i are ``rows[offsets[i]:offsets[i + 1]]``. The counts of text i have the same
-    indices in ``counts``.
+    The rows of text i are ``rows[offsets[i]:offsets[i + 1]]``, and the counts of text i are
+    ``counts[offsets[i]:offsets[i + 1]]``.
     """
 
     #: Rows of the weight table, ascending within each text.
     rows: NDArray[np.int32]
-    #: How often each row occurs in its text, same shape as ``rows``.
+    #: How often each row occurs in its text. It has the shape of ``rows``.
     counts: NDArray[np.int32]
     #: Start of each text in ``rows``, and the end of the last text, shape (texts + 1,).
     offsets: NDArray[np.int32]
 
     def values(self, idf: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns the features of each text: sqrt(count) x ``idf`` for each of its rows.
+        """Returns the feature values of all texts: float32, with the shape of ``rows``.
 
-        The features of a text are scaled to the Euclidean length 1. ``idf`` is the inverse document
-        frequency of every row. The result is float32, the same shape as ``rows``.
+        The value of a row is the square root of its count, times its entry in ``idf``. The values
+        of each text are then scaled so that their Euclidean norm is 1. ``idf`` has the inverse
+        document frequency of every row of the weight table, shape (ROWS,).
         """
         values = np.sqrt(self.counts, dtype=np.float32)
         values *= idf.take(self.rows)
@@ -92,9 +93,10 @@ class Bags(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """The row of the weight table for every n-gram of a batch, in one array and two views of it.
+    """The row of the weight table for every n-gram of a batch, as one array and two views.
 
-    One view has the runs of characters, and the other has the runs of tokens.
+    One view is the part of the array for runs of characters. The other view is the part for runs
+    of tokens.
     """
 
     every: NDArray[np.uint32]
@@ -123,11 +125,13 @@ def count(texts: Sequence[str]) -> Bags:
 
 
 def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Returns a key for each n-gram: its text's number in the high bits, its row in the low bits.
+    """Returns a key for each n-gram. The keys are not sorted.
 
-    The keys are not sorted. The result has a key for each code point or token and each length of
-    n-grams. If no n-gram of this length begins there, the key is ``_NO_KEY``. ``bounds`` has the
-    lowest key of each text.
+    The high bits of a key are the number of the n-gram's text, and the low bits are the n-gram's
+    row in the weight table. The result has one key for each code point and each length of a run of
+    characters, and one key for each token and each length of a run of tokens. If no n-gram of such
+    a length begins at the code point or token, the key is ``_NO_KEY``. ``bounds`` has the lowest
+    possible key of each text, and then ``_NO_KEY``.
     """
     points = _points(texts)
     tokens = tokenize(points)
@@ -201,8 +205,9 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     """Returns the row of the weight table for each n-gram of a batch.
 
-    The result has a row for each length of n-grams at each code point and at each token. If no
-    n-gram of this length begins there, the row has no meaning.
+    The result has a row for each code point and each length of a run of characters, and for each
+    token and each length of a run of tokens. If no n-gram of such a length begins at the code point
+    or token, the row has no meaning.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)
@@ -225,9 +230,10 @@ def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
 def _runs(
     units: NDArray[np.uint32], base: np.uint32, lengths: Sequence[int], lines: NDArray[np.uint32]
 ) -> None:
-    """Writes the polynomial hash of each run of units into ``lines``, one line for each length.
+    """Writes the polynomial hash of each run of units into ``lines``.
 
-    A unit is a code point or a token's hash. A run's hash stands at the index of its first unit.
+    ``lines`` has a row for each length of a run. In this row, the hash of a run is at the index of
+    the run's first unit. A unit is a code point or a token's hash.
     """
     shorter = units
     for number, length in enumerate(lengths):

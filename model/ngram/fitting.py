@@ -27,7 +27,7 @@ _PACKED = 16_384
 
 
 class Texts(NamedTuple):
-    """Labelled texts as counted n-grams."""
+    """The n-grams of some texts with their counts, and the texts' authors and folds."""
 
     bags: Bags
     #: Author of each text, as a number.
@@ -40,7 +40,7 @@ class Texts(NamedTuple):
     authors: int
 
     def part(self, folds: Sequence[int]) -> Texts:
-        """Returns the texts of these folds."""
+        """Returns the texts that are in one of ``folds``."""
         chosen = np.isin(self.folds, folds)
         bags = select(self.bags, chosen)
         labels, is_new = self.labels[chosen], self.is_new[chosen]
@@ -69,7 +69,7 @@ class Fitter:
         start: torch.Tensor | None = None,
         on_progress: Callable[[float], None] = lambda _: None,
     ) -> Machine:
-        """Fits a classifier. ``loss`` is the name of its loss, a key of ``LOSSES``.
+        """Fits a classifier with the loss ``LOSSES[loss]``.
 
         The other parameters are those of :func:`model.linear.machine.fit`.
         """
@@ -84,7 +84,7 @@ class Fitter:
         return fitted.scores(self.design, texts).double().numpy()
 
     def packed(self, fitted: Machine) -> torch.Tensor:
-        """Returns the table of a fitted classifier, packed for the served model.
+        """Returns the weight table of a fitted classifier, packed into 8 bits a weight.
 
         The table is made in slices, so that the whole table is never in memory as float32.
         """
@@ -97,10 +97,10 @@ class Fitter:
 
 
 def mixed(machines: Sequence[Machine], factors: Sequence[float], offset: Floats) -> Machine:
-    """Returns one classifier: the sum of ``machines``, each times its factor, plus ``offset``.
+    """Returns one classifier that gives the mixed scores of ``machines``.
 
-    So the scores of the result are the mixed scores of ``machines``. ``offset``, shape (authors,),
-    is added to the scores.
+    These scores are the sum of each machine's scores times its factor, plus ``offset``. ``offset``
+    has a number for each author.
     """
     dual, bias = torch.zeros_like(machines[0].dual), torch.from_numpy(offset).float()
     for each, factor in zip(machines, factors, strict=True):

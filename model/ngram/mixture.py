@@ -15,7 +15,7 @@ BALANCES = np.linspace(0, 0.8, 9)
 
 
 class Mixture(NamedTuple):
-    """The numbers that mix the scores of classifiers: factors, and an offset for each author."""
+    """The numbers that mix scores: a factor for each classifier, and an offset for each author."""
 
     #: Factor of each classifier's scores.
     factors: tuple[float, ...]
@@ -28,7 +28,7 @@ class Mixture(NamedTuple):
     def mixed(self, scores: Sequence[Floats]) -> Floats:
         """Returns the mixed scores, shape (messages, authors).
 
-        ``scores`` has the scores of each classifier, in the same shape.
+        ``scores`` has an array of the shape (messages, authors) for each classifier.
         """
         parts = (factor * part for factor, part in zip(self.factors, scores, strict=True))
         return np.asarray(sum(parts, self.offset))
@@ -37,10 +37,12 @@ class Mixture(NamedTuple):
 def choose(scores: Sequence[Floats], labels: Classes, shares: Floats) -> Mixture:
     """Chooses the mixture of the classifiers' scores.
 
-    ``scores`` has each classifier's scores, for messages that the classifier had not seen. The
-    factors average the calibrated scores. With these factors, the chosen balance gives the largest
-    sum of accuracy and macro-F1 (Menon et al. 2021, "Long-tail learning via logit adjustment").
-    ``shares`` has each author's share of the training messages. No share may be 0.
+    ``scores`` has each classifier's scores, for messages that were not used to fit the classifier.
+    The factors calibrate each classifier's scores and average the results. The balance is a
+    correction for authors with many messages. The function chooses the balance that gives the
+    mixed scores the largest sum of accuracy and macro-F1 (Menon et al. 2021, "Long-tail learning
+    via logit adjustment"). ``shares`` has each author's share of the training messages. No share
+    may be 0.
     """
     factors = _factors(scores, labels)
     mixed = Mixture(factors, 0.0, np.zeros(len(shares))).mixed(scores)
@@ -50,7 +52,7 @@ def choose(scores: Sequence[Floats], labels: Classes, shares: Floats) -> Mixture
 
 
 def quality(scores: Floats, labels: Classes) -> float:
-    """Returns the mean of accuracy and macro-F1. The tuning looks for the largest mean."""
+    """Returns the mean of accuracy and macro-F1. The tuning maximises this number."""
     predicted = scores.argmax(1)
     macro_f1 = evaluation.macro_f1(labels, predicted, scores.shape[1])
     return (float((predicted == labels).mean()) + macro_f1) / 2
@@ -59,6 +61,7 @@ def quality(scores: Floats, labels: Classes) -> float:
 def _factors(scores: Sequence[Floats], labels: Classes) -> tuple[float, ...]:
     """Returns the factors that calibrate each classifier's scores and average the results.
 
-    On the presidents' messages, factors that minimise the log loss gave the same accuracy.
+    A factor is 1 / temperature / (number of classifiers). Another choice, the factors that minimise
+    the log loss of the mixed scores, gave the same accuracy on the presidents' messages.
     """
     return tuple(1 / evaluation.fit_temperature(part, labels) / len(scores) for part in scores)

@@ -59,9 +59,9 @@ class Weights:
         return table
 
     def rows(self, numbers: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Returns some rows of the table of weights as float64, shape (numbers, authors).
+        """Returns some rows of the table of weights as float64, shape (rows, authors).
 
-        ``numbers`` are the indices of these rows.
+        ``numbers`` are the indices of these rows in the table.
         """
         picked = self.table[torch.from_numpy(numbers).long()]
         unpacked: torch.Tensor = torch.ops.quantized.embedding_bag_byte_unpack(picked)
@@ -72,7 +72,7 @@ class Weights:
         tensorfile.write(directory, self._tensors(), PREPROCESSING)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        """Returns the tensors by name, without those that this model does not have."""
+        """Returns the tensors by name. A field that is None is left out."""
         named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: tensor for name, tensor in named if tensor is not None}
 

@@ -20,7 +20,7 @@ ORDERED_CHARACTERS = 64
 
 
 class Tokens(NamedTuple):
-    """The tokens of a batch of texts: their hashes and their places."""
+    """The tokens of a batch of texts: the hash, the start and the end of each token."""
 
     hashes: NDArray[np.uint32]
     #: Offset of the first code point of each token.
@@ -56,9 +56,10 @@ def tokenize(points: NDArray[np.uint32]) -> Tokens:
 
 
 def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns the number that each code point adds to its token's hash, 0 for white space.
+    """Returns two arrays with an entry for each code point.
 
-    The second result says whether each code point is a letter or a digit.
+    The first array has the number that the code point adds to the hash of its token. This number
+    is 0 for white space. The second array says whether the code point is a letter or a digit.
     """
     units, words = _tables()
     indices = points.astype(np.intp)
@@ -74,8 +75,8 @@ def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     """Returns two tables for the code points below 65,536, from which :func:`_units` reads.
 
     The first table has the number that each code point adds to a hash. The second table says
-    whether each code point is a letter or a digit. Its last entry stands for all higher code
-    points, which do not count as letters or digits.
+    whether each code point is a letter or a digit. The last entry of the second table stands for
+    all higher code points too: none of them counts as a letter or a digit.
     """
     characters = [chr(point) for point in range(65_536)]
     words = [c.isalnum() for c in characters]

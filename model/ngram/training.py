@@ -54,7 +54,10 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
 
 
 def train_model(corpus: Corpus, out: Path, progress: Progress) -> Trained:
-    """Trains the model as :func:`train` does. Returns the card, the weights and some logits."""
+    """Trains the model as :func:`train` does.
+
+    Returns the card, the weights, and the logits of the messages in the tuning fold.
+    """
     began = time.monotonic()
     texts = _texts(corpus)
     tuned = tune(texts, _shown(progress, "n-grams, tuning"))
@@ -108,7 +111,7 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
 
 
 def _texts(corpus: Corpus) -> Texts:
-    """Returns the training messages with their n-grams."""
+    """Returns the n-grams, the authors and the folds of the training messages."""
     messages = corpus.part(*TRAINING_FOLDS)
     texts, folds = [m.text for m in messages], np.array([m.fold for m in messages])
     labels = corpus.labels(*TRAINING_FOLDS)
@@ -118,7 +121,7 @@ def _texts(corpus: Corpus) -> Texts:
 
 
 def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Returns, for each text, whether no text of another fold nearly equals it."""
+    """Returns, for each text, True if it is no near duplicate of a text of another fold."""
     result = np.ones(len(texts), np.bool_)
     for fold in np.unique(folds):
         own = np.flatnonzero(folds == fold).tolist()
@@ -129,7 +132,7 @@ def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_
 
 
 def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) -> parameters.Weights:
-    """Fits the classifiers to all training messages, and merges them into one table."""
+    """Fits the chosen classifiers to all training messages, and merges them into one table."""
     fitter = Fitter(texts, TRAINING_FOLDS)
     machines = []
     for number, (loss, penalty) in enumerate(tuned.penalties.items(), 1):

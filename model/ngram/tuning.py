@@ -1,4 +1,8 @@
-"""Chooses penalties, mixture, calibration and threshold on messages that the fits did not see."""
+"""Chooses penalties, mixture, calibration and threshold.
+
+A choice compares scores. The scores of a message are from classifiers that were fitted without this
+message.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ ENOUGH_NEW = 300
 
 
 class Tuned(NamedTuple):
-    """The choices, and the scores that they rest on."""
+    """The chosen numbers, and the scores by which they were chosen."""
 
     #: The penalty of each loss.
     penalties: dict[str, float]
@@ -55,9 +59,9 @@ class Tuned(NamedTuple):
     fitted: Sequence[int]
 
     def start(self, texts: Texts, loss: str) -> torch.Tensor:
-        """Returns dual coefficients, at which a fit to all ``texts`` with ``loss`` can start.
+        """Returns dual coefficients at which a fit to all ``texts`` with ``loss`` can start.
 
-        They are 0 for texts that are not in the folds ``fitted``.
+        A text's coefficients are 0 if the text is in none of the folds ``self.fitted``.
         """
         start = torch.zeros(len(texts.labels), texts.authors)
         start[torch.from_numpy(np.isin(texts.folds, self.fitted))] = self.starts[loss]
@@ -65,7 +69,7 @@ class Tuned(NamedTuple):
 
 
 class _Trials(NamedTuple):
-    """The scores for each loss and penalty.
+    """The messages' scores for each loss and penalty.
 
     The scores of a message are from fits without the message's fold.
     """
@@ -82,11 +86,13 @@ class _Trials(NamedTuple):
 
 
 def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
-    """Leaves out each training fold in turn, fits classifiers to the other folds, and chooses.
+    """Chooses penalties, mixture, calibration and threshold by cross-validation.
 
-    Each fit has one loss and one penalty. In a large corpus, a fit takes long. The function then
-    leaves out only the tuning fold, if this fold has a suitable size. ``texts`` are the training
-    messages. ``on_progress`` is called with the share of the fits that are done, 0 to 1.
+    The function leaves out each training fold in turn, fits classifiers to the other folds, and
+    computes the scores of the messages in the fold that is left out. Each fit has one loss and one
+    penalty. In a large corpus, a fit takes long. There the function leaves out only the tuning
+    fold, if :func:`_decides` allows this. ``texts`` are the training messages. The function calls
+    ``on_progress`` with the share of the fits that are done, 0 to 1.
     """
     large = len(texts.labels) >= LARGE
     some = LARGE_PENALTIES if large else PENALTIES
@@ -109,10 +115,10 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
 
 
 def _decides(texts: Texts) -> bool:
-    """Returns whether the size of the tuning fold allows that this fold decides alone.
+    """Returns whether the choices may rest on the messages of the tuning fold alone.
 
-    The fold needs enough messages for the choices. The other folds need enough messages for the
-    fits. The folds differ in size, because the documents differ in size.
+    The tuning fold needs enough messages for the choices. The other folds need enough messages for
+    the fits. The sizes of the folds can differ much, because documents differ in size.
     """
     size = np.count_nonzero(texts.folds == TUNING_FOLD)
     return bool(ENOUGH_TUNING <= size <= len(texts.labels) / 2)
@@ -127,7 +133,11 @@ def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
 def _mixed(
     trials: _Trials, penalties: dict[str, float], shares: Floats
 ) -> tuple[Mixture, Floats, float]:
-    """Returns the mixture for these losses and penalties, the mixed scores, and their quality."""
+    """Returns the mixture of the classifiers with ``penalties``, its scores, and their quality.
+
+    ``penalties`` has the penalty of each loss that is mixed. ``shares`` has each author's share of
+    the training messages.
+    """
     scores, used = [trials.scores[pair] for pair in penalties.items()], trials.used
     chosen = mixture.choose([part[used] for part in scores], trials.labels[used], shares)
     mixed = chosen.mixed(scores)
@@ -166,7 +176,10 @@ def _trials(
 
 
 def _used(is_new: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns whether the choices rest on each message: on all messages if too few are new."""
+    """Returns, for each message, whether the choices rest on it.
+
+    The choices rest on the new messages. If too few messages are new, the choices rest on all.
+    """
     enough = min(ENOUGH_NEW, len(is_new) / 2)
     return is_new if np.count_nonzero(is_new) >= enough else np.ones_like(is_new)
 
@@ -177,5 +190,8 @@ def _nearest(starts: dict[tuple[str, float], torch.Tensor], loss: str) -> torch.
 
 
 def _penalty(trials: _Trials, loss: str, penalties: Sequence[float], shares: Floats) -> float:
-    """Returns the penalty that gives the best quality with ``loss`` alone, after balancing."""
+    """Returns the penalty that gives the best quality if ``loss`` is the only loss.
+
+    For each penalty, the quality is measured with the balance that is best for this penalty.
+    """
     return max(penalties, key=lambda each: _mixed(trials, {loss: each}, shares)[2])

@@ -30,7 +30,10 @@ _NO_MEMORY = (
 
 
 class DeviceError(RuntimeError):
-    """The device can't run the model, or not in the chosen precision. The error's text says why."""
+    """The device can't be used for the model, or can't run the model in the chosen precision.
+
+    The error's text says why.
+    """
 
 
 class DeviceMemory(NamedTuple):
@@ -45,7 +48,10 @@ class DeviceMemory(NamedTuple):
 
 
 class Device:
-    """The operations that the engine needs of a device. This base class is the CPU."""
+    """The operations that the engine needs of a device.
+
+    This base class implements the operations for the CPU.
+    """
 
     #: Whether the device computes while the thread that launched the work continues.
     overlaps = False
@@ -70,11 +76,14 @@ class Device:
         return tensor.to(self.torch)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Returns a function that waits for a copy of ``tensor`` on the host, and returns it."""
+        """Returns a function that returns a copy of ``tensor`` on the host.
+
+        The function waits until the copy is complete.
+        """
         return tensor.cpu
 
     def memory(self) -> DeviceMemory | None:
-        """Returns the figures of the device's own memory; None if it uses the host's memory."""
+        """Returns the figures of the device's memory; None for the CPU."""
         return None
 
     def release(self) -> None:
@@ -136,7 +145,7 @@ class Cuda(Device):
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits while the GPU computes: an overlap was never tried on a Mac."""
+    """Apple's GPU. The host waits while the GPU computes, because an overlap was never tried."""
 
     pads = True
     tokens = 32_768
@@ -168,8 +177,9 @@ _KINDS: dict[str, type[Device]] = {"cpu": Device, "cuda": Cuda, "mps": Metal}
 def choose(name: str, worker: int = 0) -> Device:
     """Returns the device called ``name``: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
-    ``auto`` is the first of CUDA, MPS and the CPU that passes the self-test. The workers of one
-    machine take its GPUs in turn: ``worker`` is this worker's number, from 0.
+    ``auto`` means the first of CUDA and MPS that passes the self-test, and otherwise the CPU. The
+    workers of one machine take the machine's CUDA GPUs in turn. ``worker`` is this worker's number
+    among these workers, from 0.
 
     Raises:
         DeviceError: the device does not exist, or failed the self-test.
@@ -199,7 +209,7 @@ def _present() -> list[torch.device]:
 
 
 def _numbered(device: torch.device, worker: int) -> torch.device:
-    """Adds this worker's GPU number to the device ``cuda``. Returns other devices unchanged."""
+    """Returns this worker's GPU if ``device`` is ``cuda`` without a number, else ``device``."""
     gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     return torch.device("cuda", worker % gpus) if gpus else device
 
@@ -207,8 +217,8 @@ def _numbered(device: torch.device, worker: int) -> torch.device:
 def self_test(device: torch.device) -> None:
     """Multiplies two matrices on ``device``, and compares the product with the CPU's.
 
-    ``is_available()`` is not enough: on some machines it returns True, and the first allocation
-    fails.
+    On some machines, torch's ``is_available()`` returns True although the first allocation on the
+    device fails.
 
     Raises:
         DeviceError: the device failed, or its product is wrong.

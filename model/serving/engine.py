@@ -103,7 +103,7 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model's card. In half precision, its version ends in ``-bf16`` or ``-fp16``."""
+        """The model's card. In half precision, its ``version`` ends in ``-bf16`` or ``-fp16``."""
         card, precision = self._model.card, self._placement.precision
         return card if precision == "fp32" else replace(card, version=f"{card.version}-{precision}")
 
@@ -116,8 +116,8 @@ class Engine:
     def overlaps(self) -> bool:
         """Whether the device computes a batch while the caller of ``launch`` does other work.
 
-        This is False for a :class:`~model.types.Model`, which copies its tensors itself and may
-        wait for the device.
+        This is False for a :class:`~model.types.Model`: such a model copies its tensors itself, and
+        may wait for the device.
         """
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
@@ -135,9 +135,9 @@ class Engine:
         return self.collect(self.launch(texts))
 
     def launch(self, texts: Sequence[str]) -> Launched:
-        """Starts to compute a batch. :meth:`collect` returns its predictions.
+        """Starts to compute a batch. :meth:`collect` returns the batch's predictions.
 
-        A GPU computes while the caller continues. ``collect`` raises the errors of the model.
+        A GPU computes while the caller continues. If the model fails, ``collect`` raises the error.
 
         Raises:
             DeviceLost: the device failed for good.
@@ -200,9 +200,9 @@ class Engine:
             return self._model.explain(text, author)
 
     def _loaded(self) -> tuple[Planner, int]:
-        """Loads the model. Returns the planner of its passes, and the largest size of a pass.
+        """Loads the model. Returns the planner of the model's passes, and a pass's largest size.
 
-        The size is a number of tokens, or of messages if the model takes texts.
+        The size is a number of tokens, or a number of messages if the model takes texts.
         """
         device, precision = self.device, self._placement.precision
         if isinstance(self._model, SequenceModel):
@@ -218,7 +218,7 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs each batch shape once. If memory runs out, lowers the size limit of later passes."""
+        """Runs each batch shape once. If the memory is too small for one, lowers the size limit."""
         for planned in self._planner.warm_up(self.status.limit):
             if planned.cells <= self.status.limit:
                 download = self._run(planned, output_checks.check_output)
@@ -228,7 +228,7 @@ class Engine:
                     finite_array(download())
 
     def _launch(self, launched: Launched, indices: Sequence[int]) -> None:
-        """Launches the texts of a batch that have these indices, in as many passes as they need.
+        """Launches the texts of the batch whose indices are ``indices``, in one or more passes.
 
         If a pass does not fit into the device's memory, its texts are launched in smaller passes.
         """

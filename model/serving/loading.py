@@ -1,4 +1,4 @@
-"""Makes an instance of a model class, and checks it. Its weights are not loaded yet."""
+"""Makes an instance of a model class, and checks the instance. The weights are loaded later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def create(name: str, directory: Path | None = None) -> AnyModel:
     """Returns an instance of the model class ``name``, which is ``package.module:Class``.
 
     ``directory`` is the folder of the model's weights and card. If ``directory`` is not None, the
-    class gets it as an argument.
+    class gets it as the argument ``directory``.
 
     Raises:
         ModelRefused: the class does not exist, can't be instantiated, or is no model.
@@ -35,7 +35,7 @@ def create(name: str, directory: Path | None = None) -> AnyModel:
 
 
 def _reason(error: Exception, module: str) -> str:
-    """Returns the error's text, and also the error's type if the text alone says little."""
+    """Returns the error's text, after the error's type if the text alone says little."""
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
         return f"there is no module {error.name!r}; put its folder into PYTHONPATH"
     known = ImportError | AttributeError | TypeError | OSError | ValueError | SyntaxError

@@ -12,11 +12,11 @@ LOW_WATERMARK = 0.8
 def environment(share: float) -> dict[str, str]:
     """Returns the variables that limit torch to ``share`` of the memory that Metal recommends.
 
-    Torch allocates nothing above the high watermark, and frees cached memory above the low
-    watermark. Both are shares of the recommended memory. The high watermark's default is 1.7. With
-    it, torch could use more than the machine's memory, and the machine would swap. The low
-    watermark's default is 1.4. Torch refuses a high watermark below the low watermark, so both are
-    set.
+    Torch allocates no memory above the high watermark. Above the low watermark, torch frees cached
+    memory. Both watermarks are shares of the recommended memory. The high watermark's default is
+    1.7: torch could then use more than the machine's memory, and the machine would swap. The low
+    watermark's default is 1.4. Torch refuses a high watermark below the low watermark, so this
+    function sets both.
     """
     return {
         "PYTORCH_MPS_HIGH_WATERMARK_RATIO": f"{share:.3f}",

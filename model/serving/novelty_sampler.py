@@ -31,10 +31,10 @@ class NoveltySampler:
         self._sampled = 0
 
     def sample(self, texts: Sequence[str]) -> tuple[float, ...]:
-        """Returns, for the first few texts, the share of their features that training never saw.
+        """Returns, for the first few texts, the share of a text's features that training never saw.
 
-        Each share is 0 to 1. The result is empty if the model does not implement ``Novelty``, or if
-        8 texts were measured in this second already.
+        Each share is 0 to 1. The result is empty if the model does not implement ``Novelty``, if
+        the model raises an error, or if 8 texts were measured in this second already.
         """
         if (now := time.monotonic()) >= self._period_began + PERIOD_S:
             self._period_began, self._sampled = now, 0

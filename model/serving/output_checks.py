@@ -1,7 +1,8 @@
-"""Checks a model's output, turns it into predictions, and removes texts from a model's errors.
+"""Checks a model's output, turns it into predictions, and keeps messages out of a model's errors.
 
 While a worker warms up, it checks every row of the output, and refuses a model that breaks its
-protocol. Later the worker checks only the shape and the best candidates, which costs nothing.
+protocol. Later the worker checks only the shape and the best candidates. These later checks cost
+next to nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
 
 
 def check_output(output: object, rows: int, authors: int) -> None:
-    """Checks the whole output of ``forward`` in the warm-up: probabilities, one row for each text.
+    """Checks, in the warm-up, that ``forward`` returned a row of probabilities for each text.
 
     Raises:
         ModelRefused: the output breaks the protocol.
@@ -131,10 +132,11 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 
 @contextmanager
 def redact_errors() -> Iterator[None]:
-    """Turns an error into a ModelError, in a ``with`` block that calls a model.
+    """Turns an error that a ``with`` block raises when it calls a model into a ModelError.
 
-    The ModelError names the type of the original error, and the function and line that raised it.
-    The text of the original error is left out, because this text may quote a message.
+    The text of the ModelError names the type of the original error, and the function and the line
+    that raised the original error. It leaves out the original error's text, which may quote a
+    message.
 
     Raises:
         ModelError: the block raised an error.
@@ -152,7 +154,7 @@ def redact_errors() -> Iterator[None]:
 
 @contextmanager
 def refuse_errors(device: Device) -> Iterator[None]:
-    """Turns an error into a ModelRefused, in a ``with`` block that loads and tries a model.
+    """Turns an error that a ``with`` block raises when it tries a model into a ModelRefused.
 
     The ModelRefused holds the text of the original error. This text can't quote a message, because
     a model that starts has seen no message yet.

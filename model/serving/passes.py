@@ -1,7 +1,8 @@
 """Cuts a batch of texts into forward passes that fit into the device's memory.
 
-The texts of a pass have a similar length and are padded to one of a few shapes. A *cell* is the
-unit of work and of memory: one token of a padded batch, or one message of a model that takes texts.
+A *cell* is the unit of work and of memory. If the model takes tokens, a cell is one token of a
+padded batch, and the texts of a pass have a similar length. If the model takes texts, a cell is one
+message.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ class Planner(Protocol):
         """
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields one pass of each shape that later passes may have, the smallest shape first."""
+        """Yields the passes that the warm-up runs, the smallest pass first."""
 
 
 class TextPlanner:
     """Plans the passes of a :class:`~model.types.Model`, which takes texts.
 
-    A pass holds texts that follow one another in the batch. Each text
-    counts as one cell, the unit of a pass's size.
+    A pass holds texts that follow one another in the batch. A cell, the unit of a pass's size, is
+    one text.
     """
 
     def __init__(self, model: Model[Any]) -> None:
@@ -64,7 +65,7 @@ class TextPlanner:
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
         """Yields passes of consecutive texts.
 
-        A pass holds at most ``max_cells`` texts, and no more than the model's largest bucket.
+        A pass holds at most ``max_cells`` texts, and at most as many as the model's largest bucket.
         """
         size = min(max_cells, self._largest)
         for start in range(0, len(texts), size):
@@ -84,8 +85,8 @@ class TextPlanner:
 class SequencePlanner:
     """Plans the passes of a :class:`~model.types.SequenceModel`, which takes tokens.
 
-    A pass holds texts of similar length; the longest texts are in the first pass. A cell is a
-    token.
+    A pass holds texts of similar length. The first pass holds the longest texts. A cell, the unit
+    of a pass's size, is one token.
     """
 
     def __init__(self, encode: Encode, grid: Grid, device: Device) -> None:
@@ -108,7 +109,7 @@ class SequencePlanner:
         """Yields passes of texts that are already encoded as tokens.
 
         Raises:
-            ValueError: a sequence has no token, or more than the grid allows.
+            ValueError: a sequence has no tokens, or has more tokens than the grid allows.
         """
         sizes, longest = np.diff(encoded.offsets), self._grid.lengths[-1]
         if not 1 <= sizes.min() <= sizes.max() <= longest:
@@ -142,8 +143,8 @@ class SequencePlanner:
         """Yields the shapes (rows, length) of the passes that compute all texts at the least cost.
 
         ``sizes`` are the texts' numbers of tokens, largest first. The cost of a pass is its number
-        of tokens, padding included, plus a number that is fixed for the device. The method finds
-        the cheapest passes for the last text, then for the last two texts, and so on.
+        of tokens, padding included, plus ``pass_cells`` of the device. The method finds the
+        cheapest passes for the last text, then for the last two texts, and so on.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
         cost, choice = [0] * (texts + 1), [0] * texts
@@ -169,10 +170,10 @@ class SequencePlanner:
         return np.array(self._grid.lengths)[np.searchsorted(self._grid.lengths, sizes)].tolist()
 
     def _rows(self, length: int, max_cells: int, remaining: int) -> Sequence[int]:
-        """Returns the possible numbers of rows of a pass whose rows have ``length`` tokens each.
+        """Returns the numbers of rows that a pass may have if a row has ``length`` tokens.
 
-        ``remaining`` is the number of texts that have no pass yet. One row is allowed even if it
-        has more than ``max_cells`` cells.
+        ``remaining`` is the number of texts that have no pass yet. A pass may have one row even if
+        this row has more than ``max_cells`` tokens.
         """
         largest = max(1, max_cells // length)
         if not self._device.pads:
@@ -208,10 +209,10 @@ class SequencePlanner:
 def pad(
     encoded: Encoded, indices: NDArray[np.int64], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Returns padded tokens, lengths and features of the texts that have these indices.
+    """Returns the padded tokens, the lengths and the features of the texts at ``indices``.
 
-    The results are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length). No
-    text may be longer than this length, and there may be no more indices than rows.
+    The results are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length): a
+    text may have at most ``length`` tokens, and there may be at most ``rows`` indices.
     """
     lengths = np.ones(shape[0], np.int64)
     lengths[: len(indices)] = np.diff(encoded.offsets)[indices]

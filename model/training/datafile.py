@@ -1,4 +1,4 @@
-"""Reads labelled messages from a user's .jsonl or .csv file, and reports errors by line."""
+"""Reads labelled messages from a user's .jsonl or .csv file. An error names the faulty line."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _undecodable_line(path: Path) -> int | None:
 
 
 def _record(line: int, fields: dict[str, Any], where: str) -> Record:
-    """Returns the record of a line.
+    """Returns the record that the fields of a line make up.
 
     Raises:
         DataError: a field is missing, blank or invalid.

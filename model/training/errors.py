@@ -1,4 +1,7 @@
-"""The error for unusable training data. Its text is one line: place, finding and remedy."""
+"""The error for unusable training data, and functions that write parts of the error's text.
+
+The text is one line: the place, the finding and the remedy.
+"""
 
 from __future__ import annotations
 

@@ -67,11 +67,11 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 
 
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Returns the lowest threshold of the confidence that gives the accuracy ``TARGET_ACCURACY``.
+    """Returns the lowest threshold at which the accuracy is at least ``TARGET_ACCURACY``.
 
-    A threshold's accuracy counts only the predictions with at least this confidence. If all
-    predictions together have the accuracy ``TARGET_ACCURACY``, the result is 0. If no threshold
-    gives this accuracy, the result is the highest confidence.
+    A threshold's accuracy is the share of right predictions among the predictions whose confidence
+    is at least the threshold. If this share is ``TARGET_ACCURACY`` or more among all predictions,
+    the result is 0. If no threshold gives this accuracy, the result is the highest confidence.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -84,9 +84,10 @@ def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
 
 
 def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Returns bounds, number of messages, mean confidence and accuracy of each confidence bin.
+    """Sorts the messages into bins by confidence, and returns the figures of each bin.
 
-    Bins without messages are left out.
+    The figures are the bin's bounds, number of messages, mean confidence and accuracy. Bins without
+    messages are left out.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
@@ -105,8 +106,8 @@ def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[
 def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Returns the expected calibration error of the confidences.
 
-    This error is the mean of abs(accuracy - confidence) over the bins. The weight of a bin in this
-    mean is its number of messages.
+    This error is a weighted mean of abs(accuracy - mean confidence) over the bins. The weight of a
+    bin is the bin's number of messages.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, right - confidence, BINS)
@@ -168,7 +169,7 @@ def intervals(confidence: Floats, right: NDArray[np.bool_]) -> dict[str, list[fl
 def hardly_found(labels: Classes, predicted: Classes, authors: int) -> list[int]:
     """Returns the authors in ``labels`` whose F1 is below ``LEAST_F1``.
 
-    An author of whom no message is recognised has the F1 0, and is among them.
+    The result includes the authors none of whose messages is recognised: their F1 is 0.
     """
     rare = np.flatnonzero(f1_scores(labels, predicted, authors) < LEAST_F1)
     return [int(author) for author in np.intersect1d(rare, labels)]

@@ -1,4 +1,7 @@
-"""Finds different spellings, missing documents and copies, and describes them in notes."""
+"""Finds names in several spellings, messages without a document, and copies of messages.
+
+Notes for the user describe what was found.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ class Findings(NamedTuple):
 
 
 def put_copies_together(records: Sequence[Record]) -> tuple[list[Record], int]:
-    """Moves each copy into the document of the first record with the same text and author.
+    """Moves each copy into the document of the first record with the copy's text and author.
 
-    Otherwise one copy could be held out while another copy trains the model. A document that has
-    only such copies vanishes. Returns all records in the same order, and the number of records that
-    were moved.
+    Otherwise one copy could be held out while another copy trains the model. A document from which
+    all records are moved vanishes. Returns all records in the order of ``records``, and the number
+    of records that were moved.
     """
     first: dict[tuple[str, str], str] = {}
     moved = [r._replace(document=first.setdefault((r.author, r.text), r.document)) for r in records]
@@ -75,7 +78,7 @@ def _spelling_notes(spellings: dict[str, list[str]]) -> list[str]:
     """Returns notes on authors whose names have several spellings.
 
     Each of the first ``EXAMPLES`` authors has a note, and one more note counts the other authors. A
-    note shows the author's spellings in ASCII, because they may look the same in Unicode.
+    note shows the spellings in ASCII, because different spellings may look the same in Unicode.
     """
     notes = [
         f"{', '.join(map(ascii, names))} are one author, {author!r}: the names differ only in "

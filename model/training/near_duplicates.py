@@ -1,7 +1,7 @@
-"""Leaves out held-out messages that are nearly the same as a training message.
+"""Leaves out held-out messages that nearly equal a training message.
 
-A model recognises such a message, so the message does not show how good the model is on new
-messages. Two messages are near duplicates if the sets of their word triples have a Jaccard
+A model recognises such a held-out message, so this message does not show how good the model is on
+new messages. Two messages are near duplicates if the sets of their word triples have a Jaccard
 similarity of at least 0.8, as in Lee et al. 2022, "Deduplicating Training Data Makes Language
 Models Better". MinHash finds the candidates, and the exact similarity decides.
 """
@@ -40,8 +40,9 @@ _WORD = re.compile(r"\w+")
 def without_near_duplicates(corpus: Corpus) -> Corpus:
     """Returns the corpus without the held-out messages that nearly equal a training message.
 
-    Near duplicates can have different authors. If all held-out messages are near duplicates, all of
-    them stay. The corpus's notes and description say how many near duplicates there are.
+    Two near duplicates can have different authors. If all held-out messages are near duplicates of
+    training messages, all of them stay. The corpus's notes and description say how many near
+    duplicates there are.
     """
     held_out = corpus.part(HELD_OUT_FOLD)
     training = (m.text for m in corpus.messages if m.fold != HELD_OUT_FOLD)
@@ -86,9 +87,10 @@ def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
 def _likely(candidates: list[int], values: NDArray[Any], signature: MinHash) -> list[int]:
     """Returns the candidates that are likely near duplicates, the most similar first.
 
-    ``candidates`` are indices of texts, and ``values`` has a row of hashes for each text. The share
-    of hashes that are equal to those in ``signature`` estimates a candidate's similarity. The
-    estimate must be at least ``LIKELY``.
+    ``candidates`` are indices of texts, and ``values`` has a row of hashes for each text. A
+    candidate's similarity is estimated as the share of its hashes that equal the hash at the same
+    index in ``signature``. The estimate must be at least ``LIKELY``. The result has at most
+    ``MAX_CANDIDATES`` candidates.
     """
     if not candidates:
         return []

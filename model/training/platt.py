@@ -22,25 +22,26 @@ _MAX_SCORES = 500_000
 class Platt(NamedTuple):
     """The two numbers that turn scores into probabilities.
 
-    First, each author has a sigmoid: ``sigmoid(score / temperature + shift)`` (Platt 1999,
-    "Probabilistic Outputs for Support Vector Machines"). Then each sigmoid is divided by the sum of
-    all authors' sigmoids, so that the probabilities add up to 1 (Zadrozny & Elkan 2002,
-    "Transforming Classifier Scores into Accurate Multiclass Probability Estimates"). A small term,
-    which ``evaluation.SLOPE`` describes, is added to the log of each sigmoid.
+    First, each author's score becomes ``sigmoid(score / temperature + shift)`` (Platt 1999,
+    "Probabilistic Outputs for Support Vector Machines"). A small term, which ``evaluation.SLOPE``
+    describes, is added to the log of each sigmoid. Then each sigmoid is divided by the sum of all
+    authors' sigmoids, so that the probabilities add up to 1 (Zadrozny & Elkan 2002, "Transforming
+    Classifier Scores into Accurate Multiclass Probability Estimates").
     """
 
     temperature: float
     shift: float
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Returns the probabilities: the same shape as ``scores``, (messages, authors)."""
+        """Returns the probabilities. They and ``scores`` have the shape (messages, authors)."""
         return evaluation.softmax(_logs(scores / self.temperature + self.shift))
 
 
 def fit(scores: Floats, labels: Classes) -> Platt:
-    """Returns the numbers that give the smallest :func:`evaluation.log_loss`.
+    """Returns the temperature and the shift that give the smallest :func:`evaluation.log_loss`.
 
-    ``scores``, shape (messages, authors), belong to messages that the classifiers have not seen.
+    ``scores`` has the shape (messages, authors). The scores of a message must be from classifiers
+    that were fitted without this message.
     """
     if scores.size > _MAX_SCORES:
         # A random choice, because the messages may be sorted by author.
@@ -62,7 +63,7 @@ def fit(scores: Floats, labels: Classes) -> Platt:
 
 
 def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
-    """Returns the result of :func:`fit`, and the threshold for the calibrated confidence."""
+    """Returns the result of :func:`fit`, and the confidence below which to name no author."""
     platt = fit(scores, labels)
     probabilities = platt.probabilities(scores)
     right = probabilities.argmax(1) == labels
@@ -84,5 +85,8 @@ def _loss(scores: Floats, labels: Classes, log_factor: float, shift: float) -> t
 
 
 def _logs(values: Floats) -> Floats:
-    """Returns the logs of the sigmoids of ``values``. A slope keeps the order of large values."""
+    """Returns the logs of the sigmoids of ``values``, plus ``evaluation.SLOPE * values``.
+
+    Without the added term, the logs of all large values would be equal.
+    """
     return np.asarray(evaluation.SLOPE * values - np.logaddexp(0, -values))

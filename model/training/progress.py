@@ -33,7 +33,7 @@ class LineProgress(Progress):
         return task
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
-        """Changes a step, and prints its progress if it has reached another tenth."""
+        """Changes a step. If the step has reached another tenth, prints the step's progress."""
         super().update(task_id, **changes)
         task = self._tasks[task_id]
         tenths = int(task.percentage * LINES / 100 + 1e-9)

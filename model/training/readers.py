@@ -1,4 +1,4 @@
-"""Reads the lines of .jsonl and .csv files as fields, and refuses what can't be read."""
+"""Reads the fields of each line of a .jsonl or .csv file, and refuses lines that can't be used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Doubled(Exception):
 
 
 def read_jsonl(path: Path) -> Iterator[Line]:
-    """Yields the number and the JSON object of each line of a .jsonl file, without blank lines.
+    """Yields the number and the JSON object of each line of a .jsonl file. Skips blank lines.
 
     Raises:
         DataError: a line is not a JSON object. The error's text names the line.
@@ -67,9 +67,9 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_csv(path: Path) -> Iterator[Line]:
-    """Yields, for each row of a .csv file, the number of its first line, and its cells.
+    """Yields, for each row of a .csv file, the number of the row's first line, and the row's cells.
 
-    The cells are a mapping by the names in the header. Empty rows are left out.
+    The cells are a dict whose keys are the names in the header. Empty rows are left out.
 
     Raises:
         DataError: the header or a row can't be used. The error's text names the line.
@@ -103,7 +103,7 @@ def _checked_header(header: list[str], where: str) -> list[str]:
     """Returns the names of the columns.
 
     Raises:
-        DataError: a name is missing, or comes twice.
+        DataError: the column ``text`` or ``author`` is missing, or a name comes twice.
     """
     doubled = [name for name, n in Counter(header).items() if n > 1 and name]
     if doubled:
@@ -120,14 +120,18 @@ def _check_delimiter(header: str, where: str) -> None:
 
 
 def missing_field(name: str, found: list[str]) -> str:
-    """Returns an error's text: the missing field, the fields that were found, and the remedy."""
+    """Returns the text of an error: the missing field, the fields that were found, the remedy."""
     close = [other for other in found if other.strip().lower() == name]
     remedy = f"rename {quoted(close[:1])} to {name!r}" if close else "add it, or rename another"
     return f"missing field {name!r}; fields found: {quoted(found)}: {remedy}"
 
 
 def _check_row(row: list[str], header: list[str], where: str) -> None:
-    """Refuses a row that has too many or too few cells, or that repeats the header."""
+    """Refuses a row that repeats the header, has too many cells, or lacks a text or an author.
+
+    Raises:
+        DataError: the row is refused.
+    """
     if len(row) > len(header):
         raise DataError(
             f"{where}: {len(row)} cells, but the header has {len(header)}: put a text with commas "

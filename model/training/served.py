@@ -1,4 +1,4 @@
-"""Serves the held-out messages with a trained model, and compares the results with the card's."""
+"""Serves the held-out messages with a trained model. Compares the results with the model's card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 256
 
 
 class Served(NamedTuple):
-    """The results on the held-out messages, as shares of these messages."""
+    """The results on the held-out messages. Each is a share of the messages, 0 to 1."""
 
     #: Share of the messages whose most probable author is right.
     accuracy: float

@@ -1,7 +1,8 @@
 """Replaces a model with a newly trained model. If training fails, the old model stays whole.
 
 The training writes its files into a folder beside the model's folder. When all files are written,
-each file replaces the old file of its name in one step. Other files in the model's folder stay.
+each new file replaces, in one step, the file of this name in the model's folder. The other files in
+the model's folder stay.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _existing(path: Path) -> Path:
 
 @contextmanager
 def staging_folder(out: Path) -> Iterator[Path]:
-    """Makes a folder beside ``out``. Deletes it at the end, if it was not renamed to ``out``."""
+    """Makes a folder beside ``out``. Deletes the folder at the end of the block, if it exists."""
     out = out.resolve()
     folder = out.with_name(f".{out.name}-{os.getpid()}")
     folder.mkdir(parents=True)
@@ -69,7 +70,7 @@ def put_in_place(staged: Path, out: Path) -> None:
 
 
 def _copy(names: Sequence[Path], source: Path, target: Path) -> None:
-    """Copies the files with these ``names`` from ``source`` to ``target``, if they exist."""
+    """Copies the files ``names`` from ``source`` to ``target``. Skips files that do not exist."""
     for name in names:
         if (source / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,7 @@ def _move_all(names: Sequence[Path], staged: Path, out: Path, saved: Path) -> No
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Replaces ``target`` with ``source`` in one step, even from another file system.
+    """Replaces ``target`` with ``source`` in one step, even if their file systems differ.
 
     The file systems differ if the folder of ``target`` is a mount point.
     """

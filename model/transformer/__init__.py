@@ -1,4 +1,4 @@
-"""The second model: a small BERT encoder with a linear head, combined with the n-gram model."""
+"""The second shipped model: a BERT encoder with a linear head, combined with the n-gram model."""
 
 from model.transformer.classifier import TransformerModel
 

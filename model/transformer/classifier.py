@@ -74,7 +74,7 @@ class TransformerModel:
         self._tokenizer = encoder.TextTokenizer()
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Returns the tokens of each text, with the n-gram model's logits as its features."""
+        """Returns each text's tokens and features. The features are the n-gram model's logits."""
         largest = self._ngram.buckets[-1].messages
         parts = [texts[start : start + largest] for start in range(0, len(texts), largest)]
         with torch.inference_mode():
@@ -95,8 +95,9 @@ class TransformerModel:
         """Returns the parts of ``text`` that speak most for and against ``author``.
 
         The head is linear in the means over the tokens, and the n-gram model is linear in its
-        n-grams. So each token and each n-gram adds a term to the score, spread over its characters.
-        A token's term depends on the other tokens too, because the encoder reads them together.
+        n-grams. So each token and each n-gram adds a term to the score. The term is spread over the
+        characters of the token or n-gram. A token's term depends on the other tokens too, because
+        the encoder reads all tokens of a text together.
 
         Raises:
             ValueError: the model does not know the author.
@@ -118,7 +119,7 @@ class TransformerModel:
         return evidence.from_characters(text, author, scores, bias)
 
     def _token_scores(self, text: str, index: int) -> list[float]:
-        """Returns how much each token adds to an author's score.
+        """Returns how much each token of ``text`` adds to an author's score.
 
         The score is the author's logit minus the mean logit of all authors. ``index`` is the
         author's index in the card.

@@ -59,12 +59,12 @@ def fit(
     bf16: bool,
     on_progress: OnProgress,
 ) -> tuple[Encoder, Head]:
-    """Fine-tunes the last layers of the encoder, with its head. Returns both, on the CPU.
+    """Fine-tunes the last layers of the encoder together with a head. Returns encoder and head.
 
-    AdamW minimises the balanced cross-entropy. ``initial_head`` is a head that was fitted to the
-    package's encoder. The last ``layers`` layers of the encoder learn, and the others stay as they
-    are. With ``bf16``, matrix products are computed in bf16. ``fit`` calls ``on_progress``
-    after each step.
+    AdamW minimises the balanced cross-entropy. The training begins with the weights of the
+    encoder's package, and with ``initial_head``, which was fitted to these weights. Only the last
+    ``layers`` layers of the encoder learn. If ``bf16`` is true, matrix products are computed in
+    bf16. ``fit`` calls ``on_progress`` after each step. Both results are on the CPU.
     """
     torch.manual_seed(seed)
     model = encoder.load().to(device.torch).train()
@@ -113,9 +113,10 @@ def _vectors(
 
 
 def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yields, for each step, the indices of its texts, which have a similar length.
+    """Yields, for each step of the training, the indices of the texts that the step reads.
 
-    Each epoch has another order. ``sizes`` are the texts' numbers of tokens.
+    The texts of a step have a similar length. The order of the texts differs between the epochs.
+    ``sizes`` are the texts' numbers of tokens.
     """
     generator = np.random.default_rng(seed)
     per_epoch = -(-len(sizes) // BATCH)
@@ -131,7 +132,7 @@ def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]
 
 
 def _rate(done: float) -> float:
-    """Returns the learning rates of the next step, as a share of their maximum, 0 to 1.
+    """Returns the learning rates of the next step, divided by their highest values: 0 to 1.
 
     ``done`` is the share of the training's steps that are done, 0 to 1. The learning rates rise
     during the warm-up, and then fall to 0.

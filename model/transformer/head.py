@@ -38,14 +38,14 @@ class Head(NamedTuple):
     def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the weight and the bias for vectors that are not standardised.
 
-        The logits stay the same.
+        For such vectors, they give the logits that this head gives for standardised vectors.
         """
         weight = self.weight / self.deviation
         return weight, self.bias - weight @ self.mean
 
 
 def fit(vectors: NDArray[np.float32], labels: NDArray[np.int64], authors: int) -> Head:
-    """Fits a head: minimises the balanced cross-entropy with a ridge penalty.
+    """Fits a head. The fit minimises the balanced cross-entropy plus a ridge penalty.
 
     ``vectors`` has the shape (texts, width), ``labels`` the shape (texts,). ``authors`` is the
     number of authors.

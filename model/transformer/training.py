@@ -59,9 +59,10 @@ class Trainer:
     progress: Progress
 
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
-        """Fits encoders with heads to ``folds``. Returns them by the number of fine-tuned layers.
+        """Fits encoders and their heads to the messages in ``folds``.
 
-        The number 0 means that only a head is fitted. The progress bar shows ``purpose``.
+        The keys of the result are the numbers of fine-tuned layers. The number 0 means that only a
+        head is fitted. The progress bars show ``purpose``.
         """
         labels, authors = self.corpus.labels(*folds), len(self.corpus.authors)
         task = self.progress.add_task(f"{Variant(0, False)}, {purpose}", total=None)
@@ -90,7 +91,7 @@ class Trainer:
         return fitted
 
     def logits(self, fitted: FittedEncoder, fold: int) -> Floats:
-        """Returns the logits of a fitted encoder's head on a fold, shape (messages, authors)."""
+        """Returns the head's logits for the messages in ``fold``, shape (messages, authors)."""
         vectors = torch.from_numpy(self._vectors(fitted.encoder, [fold]))
         logits: Floats = functional.linear(vectors, *fitted.head.folded()).double().numpy()
         return logits
@@ -98,7 +99,7 @@ class Trainer:
     def _vectors(
         self, model: Encoder, folds: Sequence[int], bf16: bool = False
     ) -> NDArray[np.float32]:
-        """Returns the encoder's vectors of the messages in these folds: (messages, VECTOR)."""
+        """Returns the encoder's vector of each message in ``folds``, shape (messages, VECTOR)."""
         encoded = self._part(folds)
         found = np.zeros((len(encoded.offsets) - 1, encoder.VECTOR), np.float32)
         model.to(self.device.torch)
@@ -113,7 +114,7 @@ class Trainer:
         return found
 
     def _part(self, folds: Sequence[int]) -> Encoded:
-        """Returns the tokens of the messages in these folds."""
+        """Returns the tokens of the messages in ``folds``."""
         sizes, offsets = np.diff(self.encoded.offsets), self.encoded.offsets
         chosen = [n for n, message in enumerate(self.corpus.messages) if message.fold in folds]
         tokens = [self.encoded.tokens[offsets[n] : offsets[n + 1]] for n in chosen]
@@ -122,22 +123,26 @@ class Trainer:
 
 
 def check(corpus: Corpus) -> None:
-    """Checks that there is enough memory to train the n-gram model, which this training includes.
+    """Checks that there is enough memory to train the n-gram model.
+
+    The training of the transformer begins with a training of the n-gram model.
 
     Raises:
-        DataError: that training has too many n-grams, or needs more memory than is available. The
-            error's text compares the need with the limit.
+        DataError: the n-gram model's training has too many n-grams, or needs more memory than is
+            available. The error's text compares the need with the limit.
     """
     training.check(corpus)
 
 
 def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
-    """Trains all variants, writes the best into ``out``, and returns its card.
+    """Trains all variants, writes the best variant into ``out``, and returns its card.
 
-    A variant fine-tunes some number of layers, with or without the n-gram model. The training first
-    fits each variant without the tuning fold, and chooses the variant with the best macro-F1 on the
-    tuning fold. The training then fits each variant to all training messages, and measures each on
-    the held-out messages. An n-gram model is also written into ``out``.
+    Variants differ in the number of fine-tuned layers, and in whether the n-gram model's logits are
+    added. The training first fits each variant to the training messages outside the tuning fold. It
+    chooses, of the variants with an encoder, the variant with the best macro-F1 on the tuning fold.
+    The training then fits each variant to all training messages, and measures each variant on the
+    held-out messages. The training also writes the n-gram model into ``out``, unless a folder
+    beside ``out`` holds the same n-gram model.
     """
     began = time.monotonic()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -209,9 +214,9 @@ def _ngram_folder(out: Path, ngrams: ModelCard) -> str:
 def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     """Fits each variant without the tuning fold, and measures it on the tuning fold.
 
-    ``ngrams`` has the n-gram model's logits of the tuning fold, from a fit without this fold.
-    Returns the result of each variant, and the macro-F1 of the n-gram model alone. The first result
-    is that of the variant without an encoder.
+    ``ngrams`` has the n-gram model's logits for the messages in the tuning fold, from a fit without
+    this fold. Returns a list with the trial of each variant, and the macro-F1 of the n-gram model
+    alone. The first trial is that of the variant without an encoder.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     corpus, labels = trainer.corpus, trainer.corpus.labels(TUNING_FOLD)

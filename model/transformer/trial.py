@@ -35,7 +35,7 @@ class Variant(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """The numbers that mix the logits of the head and the n-gram model into calibrated logits."""
+    """The numbers that mix the head's and the n-gram model's logits into calibrated logits."""
 
     #: Factor of the head's logits.
     head: float
@@ -64,7 +64,7 @@ class Trial(NamedTuple):
     def measured(self, probabilities: Floats, labels: Classes) -> dict[str, Any]:
         """Measures the variant on the held-out messages. Returns a row for the model card's table.
 
-        ``probabilities`` and ``labels`` belong to the held-out messages.
+        ``probabilities`` are the variant's probabilities, and ``labels`` are the true authors.
         """
         summary = evaluation.summary(probabilities, labels, self.threshold)
         return {
@@ -78,10 +78,11 @@ class Trial(NamedTuple):
 def run_trial(
     variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats
 ) -> Trial:
-    """Calibrates a variant, and measures it, on the tuning fold.
+    """Calibrates a variant on the tuning fold, and measures it on the tuning fold.
 
-    ``head`` and ``ngrams`` are logits of the shape (messages, authors), from models that have not
-    seen these messages. ``shares`` is each author's share of the training messages.
+    ``head`` and ``ngrams`` are the logits for the messages in the tuning fold, from models that
+    were fitted without this fold. Both have the shape (messages, authors). ``shares`` has each
+    author's share of the messages that the head was fitted to.
     """
     scales = _scales(
         head if variant.layers is not None else np.zeros_like(head),
@@ -100,12 +101,13 @@ def run_trial(
 
 
 def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Scales:
-    """Fits the numbers that mix the logits of the head and the n-gram model, in three steps.
+    """Fits, in three steps, the numbers that mix the head's and the n-gram model's logits.
 
-    First, the function fits the two factors that give the smallest log loss. Logits that are all 0
-    get the factor 0. Second, it chooses the balance (a correction for authors with many messages)
-    that gives the best macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment".
-    Third, it fits one temperature, which divides the balanced logits.
+    First, the function fits the two factors that give the smallest log loss. If all logits of the
+    head are 0, the head's factor is 0. The same rule holds for the n-gram model. Second, the
+    function chooses the balance (a correction for authors with many messages) that gives the best
+    macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment". Third, it fits one
+    temperature, which divides the balanced logits.
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]
