@@ -95,7 +95,7 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 def _refuse_elsewhere(options: argparse.Namespace) -> None:
     """Raises ScenarioError if ``--url`` is on another machine, unless ``--anywhere`` allows it.
 
-    A load test that runs against another person's machine by mistake is like an attack.
+    Without this check, a wrong URL could put the load on another person's machine.
     """
     if options.url is None or options.anywhere:
         return

@@ -41,9 +41,9 @@ class System(Protocol):
         """Returns a mapping from each part's name to the list of its process ids."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the numbers of computed batches by size class; None if they are unknown.
+        """Returns the number of computed batches in each size class; None if it is unknown.
 
-        A size class is a range of batch sizes. Its key is the largest batch size of the range.
+        A size class is a range of batch sizes. Its key is the upper bound of the range.
         """
 
 
@@ -70,9 +70,10 @@ def run(
 
     ``name`` is the run's name in the report. The messages are made from the texts in the file
     ``passages``. A new message is a variant of a passage: the passage without two of its words.
-    ``variant`` is the number of the first variant of each passage. If ``variant`` is None, the
-    number comes from the clock, so that two runs send different new messages. ``observed`` collects
-    the samples of the system. ``show`` is called with the progress once a second.
+    The variants of a passage have numbers. The load uses the variants from number ``variant`` on.
+    If ``variant`` is None, the number comes from the clock, so that two runs send different new
+    messages. ``observed`` collects the samples of the system. ``show`` is called with the progress
+    once a second.
 
     Ctrl-C ends the load early. The report then covers the seconds before Ctrl-C, and says that the
     run was interrupted.

@@ -4,7 +4,7 @@ Goodput is the highest rate at which the P95 latency stays within its bound. The
 Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The search
 begins with the rate that a closed loop reaches. The program also prints how busy an NVIDIA GPU is.
 ``--peer "plain Celery"`` makes the program measure plain Celery instead of Byline. ``--peer`` takes
-the name of any other system that ``make bench-peers`` measures, too.
+the name of any peer that ``make bench-peers`` measures.
 """
 
 from __future__ import annotations

@@ -46,12 +46,12 @@ class Cell:
 
     @property
     def started_by_hand(self) -> bool:
-        """True if SIGKILL ends ``make run``, so that the test has to start Byline again."""
+        """True if the test itself has to start Byline again, because SIGKILL ends ``make run``."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The parts that need a new process, because the signal ends the old process."""
+        """The names of the parts that must run in a new process after the signal."""
         if self.ends or self.signal == "STOP":
             return frozenset()
         return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})

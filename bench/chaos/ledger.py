@@ -1,4 +1,4 @@
-"""Records, for one case of ``make chaos``, which messages Byline has accepted and answered."""
+"""Records which messages Byline accepts in a case of ``make chaos``, and which it never answers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Requests the answers of all accepted messages for ``ANSWERED_S`` seconds at most.
+        """Fetches the answers to all accepted messages; gives up after ``ANSWERED_S`` seconds.
 
         Returns the number of messages without an answer, by the HTTP status of the last response.
         A key is, for example, ``HTTP 404``.

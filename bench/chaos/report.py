@@ -31,8 +31,8 @@ def table(results: Iterable[Result]) -> str:
 def overview(results: Sequence[Result]) -> str:
     """Returns a Markdown table of the seconds that Byline took to recover, or to end, in each case.
 
-    Each part has a row, and each phase a column. A cell has the seconds for SIGKILL, SIGSTOP and
-    SIGTERM; the seconds of a failed case are bold.
+    The table has a row for each part, and a column for each phase. A field of the table has three
+    numbers: the seconds for SIGKILL, SIGSTOP and SIGTERM. The seconds of a failed case are bold.
     """
     found = {(r.cell.part, r.cell.phase, r.cell.signal): _brief(r) for r in results}
     parts = dict.fromkeys(part for part, _, _ in found)

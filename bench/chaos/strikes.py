@@ -63,8 +63,9 @@ class Strikes:
     def prepare(self) -> list[str]:
         """Starts and stops Byline once, and returns the names of Byline's parts.
 
-        Byline stops while ``BACKLOG`` messages are promised and not yet answered. The queue with
-        these messages is kept for cases whose signal comes before Byline serves clients.
+        Before Byline stops, it promises the answers to ``BACKLOG`` messages, and does not give
+        them. The queue with these messages is kept for the cases whose signal comes before Byline
+        serves clients.
         """
         trial = self._running()
         trial.wait_until_up()
@@ -115,7 +116,7 @@ class Strikes:
         (logs / "make-run.log").write_text(trial.output)
 
     def _run_before_serving(self, cell: Cell, result: Result) -> None:
-        """Runs a case in which Byline gets the signal, such as SIGKILL, while it still starts.
+        """Runs a case whose signal comes before Byline serves clients.
 
         Byline starts with the queue that an earlier run of Byline left behind. The earlier run had
         promised to answer the messages in this queue.
@@ -130,7 +131,7 @@ class Strikes:
         self._end(trial, result)
 
     def _run_while_serving(self, cell: Cell, result: Result) -> None:
-        """Runs a case whose signal comes while Byline serves a light load, or stops."""
+        """Runs a case whose signal comes while Byline serves a light load or while Byline stops."""
         trial = self._trial = self._running()
         trial.wait_until_up()
         ledger = Ledger()
@@ -197,10 +198,10 @@ class Strikes:
     def _time_recovery(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Stores in ``result`` how long Byline takes to serve again, and to run all parts again.
+        """Stores in ``result`` when Byline serves again, and when all its parts run again.
 
-        ``before`` has the parts' process ids before the signal. ``since`` is the monotonic time of
-        the signal in seconds.
+        Both times are in seconds after the signal. ``before`` has the process ids that the parts
+        had before the signal. ``since`` is the monotonic time of the signal in seconds.
 
         Raises:
             NotRunning: ``make run`` has ended, or Byline does not recover.

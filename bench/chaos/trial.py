@@ -1,4 +1,4 @@
-"""An instance of Byline that ``make chaos`` interrupts, inspects, and restarts with its data."""
+"""An instance of Byline. ``make chaos`` interrupts it, and starts it again on the same folder."""
 
 from __future__ import annotations
 

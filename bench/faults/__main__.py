@@ -1,7 +1,8 @@
 """Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
-Byline is started anew for each fault. Most faults happen after ten seconds of a load of 500
-messages a second. A message has one of four outcomes. *Answered*: Byline gives the answer at once.
+Byline is started anew for each fault. The load is 500 messages a second, and most faults happen ten
+seconds after its start. A message has one of four outcomes. *Answered*: Byline gives the answer at
+once.
 *Promised*: Byline responds with status 202, and gives the answer later. *Refused*: Byline responds
 with an error, or cuts the connection; the client then knows that it has to send the message again.
 *Lost*: Byline promised an answer, and never gives it.
@@ -9,9 +10,9 @@ with an error, or cuts the connection; the client then knows that it has to send
 A refusal is allowed only if its error code asks the client to try again, such as ``overloaded``.
 A cut connection is allowed only if the fault ends the api. Two outcomes are never allowed: status
 500, and no response on an open connection. A power cut with ``appendfsync everysec`` is allowed to
-lose the messages of the last two seconds; they count as refused.
-Most faults end with a check: the answered messages are sent again. If an answer differs from the
-first answer, the message had its effect twice.
+lose the messages of the last two seconds before the cut. These messages count as refused.
+Most faults end with a check: the answered messages are sent again. If a new answer differs
+from the first answer to the message, this counts as a doubled effect.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one fault: the messages' outcomes, and how many messages had two effects."""
+    """The outcomes of a fault's messages, and how many answers differ from the first answer."""
 
     loss: Loss
     #: Number of answers that differ from the first answer to the same message.
@@ -144,7 +145,7 @@ class Outcome:
 
     @property
     def harmless(self) -> bool:
-        """True if every message has an allowed outcome, and no message had its effect twice."""
+        """True if all outcomes are allowed, and no message got two different answers."""
         return not self.complaints
 
     @property

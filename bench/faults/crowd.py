@@ -1,4 +1,7 @@
-"""Extra load for ``make soak``: a full cache, a greedy API key, and late requests for answers."""
+"""Extra load for ``make soak``: a full cache, a greedy client, and late requests for answers.
+
+The greedy client has its own API key, the greedy key, and sends as much as it can.
+"""
 
 from __future__ import annotations
 
@@ -69,9 +72,9 @@ class Crowd:
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
     """Fills the cache, and runs the extra load during a ``with`` block.
 
-    The load runs for ``seconds`` at most. The messages of the greedy key come from the file
-    ``passages``; ``mix`` says how many of them are new. The yielded result is complete after the
-    block. After the block, this function raises the errors of the load's threads.
+    The load runs for ``seconds`` seconds at most. The messages of the greedy key come from the file
+    ``passages``. ``mix`` says what share of these messages is new. The yielded result is complete
+    after the block. After the block, this function raises the errors of the load's threads.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)

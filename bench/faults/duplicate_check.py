@@ -29,7 +29,7 @@ PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """A recorder that compares each later answer to a message with the message's first answer."""
+    """A recorder that counts the answers that differ from the first answer to their message."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)

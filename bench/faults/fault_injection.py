@@ -1,4 +1,4 @@
-"""Functions that break a part of a running Byline: kill, freeze, fill the disk, slow the model.
+"""Functions that break a running Byline, for example kill a process or fill Valkey's disk.
 
 A frozen process, a full disk and a slow model last for :data:`LASTS_S` seconds; the function that
 causes such a fault returns at once. The functions act only on processes that the test has started,
@@ -51,7 +51,7 @@ def freeze(part: str) -> Strike:
 
 
 def cut_connections(system: Started) -> None:
-    """Makes Valkey close all client connections, also those that wait in a blocking command."""
+    """Makes Valkey close all client connections, even during a blocking command such as BRPOP."""
     with Redis.from_url(system.redis) as client:
         for kind in ("normal", "pubsub"):
             client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
@@ -75,7 +75,7 @@ def trouble_file(system: Started) -> Path:
 
 
 def slow_model(system: Started) -> None:
-    """Makes each forward pass of the test model half a second longer, for ``LASTS_S`` seconds."""
+    """For ``LASTS_S`` seconds, makes each forward pass of the test model half a second longer."""
     file = trouble_file(system)
     file.write_text("slow")
     _later(file.unlink)
@@ -87,14 +87,17 @@ def hang_model(system: Started) -> None:
 
 
 def restart_api(system: Started) -> None:
-    """Replaces the api's two processes as an upgrade does, and waits for the old ones to end."""
+    """Replaces the api's two processes as an upgrade does. Waits until the old processes end."""
     before = set(system.parts()["api"])
     os.kill(first_pid(system, "api"), signal.SIGHUP)
     _wait(lambda: len(before - set(system.parts()["api"])) >= API, "the api's processes to go")
 
 
 def restart_workers(system: Started) -> None:
-    """Stops the workers one after the other, as an upgrade does, and waits for each new worker."""
+    """Replaces the workers one after the other, as an upgrade does.
+
+    Stops a worker, waits until a new worker takes its place, and goes on to the next worker.
+    """
     for part in [part for part in system.parts() if part.startswith("worker")]:
         before = first_pid(system, part)
         os.kill(before, signal.SIGTERM)
@@ -104,7 +107,7 @@ def restart_workers(system: Started) -> None:
 
 
 def first_pid(system: Started, part: str) -> int:
-    """Returns the id of a part's first process, which is the parent of its other processes.
+    """Returns the id of a part's first process. The part's other processes descend from it.
 
     Raises:
         NotRunning: Byline has no part of this name.

@@ -35,7 +35,7 @@ PROMISE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The outcome of a load's messages as counts, and how long a fault disturbed the load."""
+    """How many messages of a load had each outcome, and how long a fault disturbed the load."""
 
     sent: int
     answered: int
@@ -53,7 +53,7 @@ class Loss:
 
     @property
     def lost(self) -> dict[str, int]:
-        """The number of messages that were never answered, by the reason."""
+        """The number of messages that were never answered, as a mapping from reason to number."""
         return self.failed | ({"promised, never there": self.broken} if self.broken else {})
 
 

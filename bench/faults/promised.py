@@ -1,8 +1,9 @@
 """Faults that test whether promised answers still come after something broke.
 
-Each fault gets a new instance of Byline. The fault sends messages with ``?wait=0``, so that the api
-promises the answers with status 202. Then the fault breaks something, and fetches each promised
-answer. It returns how many messages were answered, refused with a reason, or lost.
+Each fault is a function, which gets a new instance of Byline. The function sends messages with
+``?wait=0``, so that the api promises the answers with status 202. Then the function breaks
+something, and fetches each promised answer. It returns how many messages were answered, how many
+were refused for which reason, and how many were lost.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ PromiseFault = Callable[[Started], Loss]
 
 @dataclass(slots=True)
 class Account:
-    """The messages that a fault has sent, and whether each was promised, answered or lost."""
+    """The messages that a fault has sent: how many were answered, promised, refused and lost."""
 
     #: The accepted messages whose answer is not fetched yet: the monotonic time of acceptance in
     #: seconds, by the message's id.
@@ -74,7 +75,10 @@ class Account:
     refused: Counter[str] = field(default_factory=Counter)
 
     def close(self, system: Started) -> Loss:
-        """Fetches the promised answers for at most ``ANSWERED_S`` seconds. Returns the outcome."""
+        """Fetches the promised answers, and returns the outcome of all messages.
+
+        Gives up after ``ANSWERED_S`` seconds. Answers that have not come by then count as lost.
+        """
         until = time.monotonic() + ANSWERED_S
         while self.accepted and time.monotonic() < until:
             self.fetch(system, list(self.accepted))
@@ -127,7 +131,7 @@ def fill_cache(system: Started) -> Loss:
 
 
 def store_others_results(system: Started) -> None:
-    """Stores results of messages that nobody sent: several times more than the cache can hold."""
+    """Stores results for messages that nobody sent: several times as many as the cache can hold."""
     with Redis.from_url(system.redis) as client:
         for start in range(0, OTHERS, TOGETHER):
             with client.pipeline(transaction=False) as pipe:
@@ -137,7 +141,7 @@ def store_others_results(system: Started) -> None:
 
 
 def cut_power(fsync: str) -> PromiseFault:
-    """Returns a fault like a power cut: it kills all processes, and drops data not yet on the disk.
+    """Returns a fault that kills all processes, and drops the data that a power cut would destroy.
 
     Byline then starts again on the remaining data. ``fsync`` is Valkey's setting ``appendfsync``:
     ``always`` or ``everysec``.

@@ -2,9 +2,10 @@
 
 Every 10 to 20 seconds there is a fault: for example, a process is killed or frozen. The faults are
 random, but depend only on a seed, so that a run can be repeated. In the end every message must have
-an allowed outcome. A message must not have had its effect twice. Memory and open files must not
-have grown. With ``--crowded`` the cache is always full, a second client with its own API key sends
-as much as it can, and promised answers are fetched only after minutes.
+an allowed outcome, and no message may have got two different answers. The memory and the number of
+open files of each part must not have grown too fast. With ``--crowded`` the cache is always full, a
+second client with its own API key sends as much as it can, and promised answers are fetched 30 s to
+10 min later.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ SETTINGS = {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}
 PAUSE_S = 10.0
 #: Longest time in seconds from one fault to the next.
 LONGEST_PAUSE_S = 20.0
-#: Seconds after a fault in which the same part gets no further fault. If a part dies repeatedly,
+#: Seconds after a fault of a part in which this part gets no further fault. If a part dies often,
 #: supervisord gives it up, and Byline restarts it only later.
 REST_S = 30.0
 
 
-#: The faults: a part, the fault's name, and the function that causes it.
+#: The faults: the name of the broken part, the fault's name, and the function that causes it.
 KINDS = (
     *(
         (part, name, break_(part))
@@ -135,7 +136,7 @@ def _break(
 ) -> set[tuple[str, str]]:
     """Causes random faults until ``over`` is set.
 
-    Returns the kinds of fault that happened, as a set of pairs: a part, and a fault's name.
+    Returns a set of pairs: the name of the broken part, and the name of the fault.
     """
     done: set[tuple[str, str]] = set()
     struck: dict[str, float] = {}

@@ -110,7 +110,11 @@ def _report(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
 
 
 def _messages(scenario: Scenario) -> int:
-    """Returns how many messages the load will send; for a closed loop, an upper estimate."""
+    """Returns how many messages the load will send.
+
+    For a closed loop, the number is an estimate: what a system that answers ``CLOSED_RATE``
+    messages/s would get.
+    """
     seconds = scenario.warmup_seconds + scenario.seconds
     return min(scenario.most_messages, math.ceil((scenario.rate or CLOSED_RATE) * seconds))
 

@@ -31,7 +31,7 @@ class Request(NamedTuple):
 
 
 class Owner(Protocol):
-    """The object that a :class:`Connection` informs of each response, and of its own closing."""
+    """The object to which a :class:`Connection` reports each response and the connection's end."""
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
         """Takes the response to ``request``.
@@ -99,14 +99,15 @@ class Connection(asyncio.Protocol):
     def is_dropped(self) -> bool:
         """Returns whether the target has closed this idle connection.
 
-        If this process got no CPU time for a while, asyncio perhaps has not seen the end yet.
-        HTTP clients usually make this check before they use an idle connection again.
+        If this process got no CPU time for a while, asyncio perhaps has not noticed yet that the
+        target has closed the connection. HTTP clients usually make this check before they use an
+        idle connection again.
         """
         # An idle connection gets no data, so it becomes readable only when it ends.
         return self._transport.is_closing() or bool(self._poll.poll(0))
 
     def abort(self) -> None:
-        """Closes the connection at once. An unfinished request gets the status 0."""
+        """Closes the connection at once. The owner gets status 0 for an unfinished request."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -124,7 +125,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the owner that the connection is closed. Called by asyncio.
 
-        Before that, an unfinished request gets the status 0.
+        If a request is unfinished, first gives the owner the status 0 for this request.
         """
         self.closing = True
         self._finish(0, b"")

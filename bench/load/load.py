@@ -78,7 +78,7 @@ class HttpLoad:
         """Runs the load. Afterwards, the caller has to call the recorder's ``judge_kept``.
 
         The measurement begins after ``warmup_s`` seconds, and takes ``seconds`` seconds. The load
-        ends earlier if ``max_messages`` messages, warm-up included, are sent.
+        ends earlier once ``max_messages`` messages are sent. The messages of the warm-up count.
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:
@@ -205,9 +205,9 @@ class HttpLoad:
             await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
-        """Counts each request without a response after ``TIMEOUT_S`` seconds as failed.
+        """Counts a request as failed if it has no response ``TIMEOUT_S`` seconds after it was sent.
 
-        Closes the connections of these requests.
+        Then closes the connection of this request.
         """
         while True:
             await asyncio.sleep(1.0)

@@ -56,7 +56,7 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end. The share ``mix.repeats`` is repeated, all others are new.
+    """Yields messages without end. ``mix.repeats`` is the share of the messages that are repeated.
 
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
     message is a :func:`variant` of a passage: the passage without two of its words. So a new

@@ -165,10 +165,11 @@ class Recorder:
         latency: float,
         found: list[Answer] | Promise | str,
     ) -> None:
-        """Records one request. ``found`` has its answers, a promise, or the reason of its failure.
+        """Records one request. ``found`` has its answers, a promise, or the reason why it failed.
 
-        ``due`` counts in seconds from the start of the measurement. ``late`` and ``latency`` are
-        the seconds from ``due`` until the request was sent, and until it ended.
+        ``due`` counts in seconds from the start of the measurement. ``late`` is the number of
+        seconds from ``due`` until the request was sent. ``latency`` is the number of seconds from
+        ``due`` until the request ended.
         """
         self._add(len(messages), due, late, latency)
         self._settle(len(self.due) - 1, messages, found)

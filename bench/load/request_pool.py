@@ -36,8 +36,8 @@ class RequestPool:
     def fill(self, messages: int, stopped: Callable[[], bool]) -> None:
         """Renders requests before the load begins.
 
-        ``messages`` is the number of messages in these requests. The method stops early at
-        ``MAX_MESSAGES`` or ``MAX_BYTES``, and once ``stopped()`` is true.
+        ``messages`` is the number of messages in these requests. The method stops early if
+        the requests reach ``MAX_MESSAGES`` or ``MAX_BYTES``, or if ``stopped()`` is true.
         """
         requests = -(-min(messages, MAX_MESSAGES) // self._bulk)
         left = MAX_BYTES

@@ -19,5 +19,8 @@ class Pacer:
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_at(self, number: int) -> float:
-        """Returns the seconds from the start until request ``number``, counted from 0, is due."""
+        """Returns when request ``number`` is due, in seconds from the start.
+
+        The first request has the number 0.
+        """
         return number / self.rate

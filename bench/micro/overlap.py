@@ -3,10 +3,11 @@
 ``python -m bench.micro.overlap`` runs the measurement.
 
 The GPU is simulated: it takes a fixed number of microseconds a message, computes the batches in
-order, and uses no CPU. Everything else is real: a worker, Valkey, the transformer's tokenizer and
-n-gram scores. Each round runs the worker twice on the same messages. In one run, the worker
-prepares a batch only after the previous batch is computed. In the other run, it prepares a batch
-while the previous batch is computed. The order of the two runs alternates from round to round.
+order, and uses no CPU. Everything else is real: a worker, Valkey, and the tokenizer and the
+n-gram scores of the model ``transformer``. Each round runs the worker twice on the same messages.
+In one run, the worker prepares a batch only after the previous batch is computed. In the other run,
+it prepares a batch while the previous batch is computed. The order of the two runs alternates from
+round to round.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WORKER = "bench.micro.overlap"
 
 
 def main() -> int:
-    """Measures a worker with and without overlap at each GPU speed, and prints the ratios."""
+    """Measures and prints a worker's messages/s with and without overlap, at each GPU speed."""
     options = _options()
     if options.worker:
         return _worker()

@@ -3,14 +3,14 @@
 ``python -m bench.micro.worker_speed`` runs the comparison, with ``--device cuda`` on a GPU.
 
 The bare model computes the messages in a loop (encode, pad, forward, copy back). The worker
-computes the same messages in batches of the same size, from a queue that a Celery client has
-filled. Bare model and worker run in turns, and never at the same time. The result of each is the
-median of its rounds. The program samples the utilisation of an NVIDIA GPU.
+gets the same messages from a queue that a Celery client has filled, and computes them in batches of
+the same size as the bare model's batches. Bare model and worker run in turns, and never at the same
+time. Each result is the median of the rounds. The program samples the utilisation of an NVIDIA GPU.
 
 With ``--in-flight 2 --chunk 24 --model ngram``, the program measures only a worker. It sends the
-tasks as a busy api process does: 2 tasks at a time at most, of 24 messages each. The worker puts
-its answers into a reply queue, and stores no Celery results. To compare two versions of Byline in
-this way, compare the CPU time of a message, not the rate.
+tasks as a busy api process does: at most 2 tasks are under way, and each task has 24 messages. The
+worker puts its answers into a reply queue, and stores no Celery results. To compare two versions of
+Byline in this way, compare the CPU time of a message, not the rate.
 """
 
 from __future__ import annotations

@@ -16,16 +16,16 @@ class Peer:
 
     Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
     part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS``, a URL of Valkey;
-    ``BENCH_MODEL`` if the model is not the default model; and ``BENCH_RUN``, a value unique to the
-    run, which identifies its processes. A part listens on 127.0.0.1. At the end, each part gets
-    SIGTERM, in the reverse order of the start. ``stop_seconds`` later, the processes that
+    ``BENCH_MODEL`` if the model is not the default model; and ``BENCH_RUN``, a value that no other
+    run has, by which the run's processes are found. A part listens on 127.0.0.1. At the end, each
+    part gets SIGTERM, in the reverse order of the start. ``stop_seconds`` later, the processes that
     :func:`bench.peers.marks.processes` still finds are killed.
     """
 
     #: The name in the tables.
     name: str
-    #: The folder beside this file, with the requirements. The peer's virtual environment has the
-    #: same name.
+    #: The folder beside this file, with the requirements. The folder of the peer's virtual
+    #: environment has the same name as this folder.
     folder: str
     #: Parts and their command lines, in the order of their start. ``{bin}`` stands for the folder
     #: of the programs, and ``{port}`` for the port.

@@ -9,7 +9,7 @@ PROC = Path("/proc")
 
 
 class Process(NamedTuple):
-    """The parent's id and the command line of a process, read from ``/proc``."""
+    """A process's command line and the id of its parent process, read from ``/proc``."""
 
     parent: int
     #: The command line or title, with spaces between the words.

@@ -1,6 +1,7 @@
 """The measurements of one system in one round: with three loads, and at a steady rate.
 
-The loads are new messages, 60 % repeated messages, and new messages in bulk requests.
+The first load has only new messages. In the second load, about 60 % of the messages are repeated.
+The third load has only new messages, which are sent in bulk requests.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class MixFigures(msgspec.Struct):
     #: Messages per second in the closed loop.
     ceiling: float
     ceiling_p95_ms: float
-    #: The highest rate in messages per second with a P95 within the bound; None if there is none.
+    #: The highest rate in messages per second that the system held (see
+    #: :func:`bench.load.goodput.held`); None if it held no rate.
     goodput: float | None
     #: Share of all messages that failed.
     failed: float

@@ -25,7 +25,8 @@ class Predictor:
         """Loads the model class that ``BENCH_MODEL`` names, with ``threads`` threads for torch.
 
         One thread computes the default model fastest. A batch takes a few milliseconds, too short
-        to be worth splitting. The peers' other processes need the second core.
+        to be worth splitting. If the machine has two cores, the peer's other processes need the
+        second core.
         """
         # Imported by name, because the benchmarks may not import what they measure.
         engine = importlib.import_module("model.serving.engine")
@@ -50,7 +51,10 @@ class Predictor:
         ]
 
     def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the answers to bodies of HTTP requests, single or bulk, from one model call."""
+        """Returns the answers to the bodies of single and bulk HTTP requests.
+
+        Calls the model once for all requests.
+        """
         texts = [text for request in requests for text in _texts(request)]
         predictions = iter(self.predict(texts))
         return [
@@ -74,7 +78,7 @@ class PredictorThread:
         return await asyncio.wrap_future(self._executor.submit(self._predictor.predict, texts))
 
     async def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the answers to the bodies of HTTP requests, single or bulk."""
+        """Returns the answers to the bodies of single and bulk HTTP requests."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.answer, requests))
 
 

@@ -37,8 +37,8 @@ def show(
 def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
     """Returns the lines of the throughput table: goodput and ceiling in messages per second.
 
-    Goodput is the highest rate with a P95 latency within the bound. The ceiling is the rate that a
-    closed loop reaches.
+    Goodput is the highest rate that the system holds (see :mod:`bench.load.goodput`). The ceiling
+    is the rate that a closed loop reaches.
     """
     lines = [
         "",

@@ -1,8 +1,8 @@
 """Trains models on several kinds of corpora, and compares their quality with a reference.
 
 The reference is a tuned support vector machine. ``python -m bench.quality --git REPOSITORY`` makes
-the corpora, trains a model on each corpus, fits the reference to the same messages, and prints a
-table. The program takes some minutes for each corpus.
+the corpora, trains a model on each corpus, fits the reference to the messages of each corpus, and
+prints a table. The program takes some minutes for each corpus.
 """
 
 from __future__ import annotations

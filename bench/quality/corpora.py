@@ -1,4 +1,4 @@
-"""Makes labelled corpora from local packages, their change notes, and git repositories.
+"""Makes labelled corpora from Python libraries, Debian change notes, and git repositories.
 
 No corpus is a part of Byline. Each function yields the records that ``make train`` reads: objects
 with ``text``, ``author`` and ``document``.
@@ -49,7 +49,10 @@ class Record(NamedTuple):
 
 
 def functions() -> Iterator[Record]:
-    """Yields functions of Python libraries. The author is the library, the document the module."""
+    """Yields functions of Python libraries.
+
+    The author is the library, and the document is the module.
+    """
     for library, file, tree, source in _modules():
         lines = source.splitlines()
         for node in ast.walk(tree):
@@ -59,7 +62,10 @@ def functions() -> Iterator[Record]:
 
 
 def docstrings() -> Iterator[Record]:
-    """Yields docstrings of Python libraries. The author is the library, the document the module."""
+    """Yields docstrings of Python libraries.
+
+    The author is the library, and the document is the module.
+    """
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for library, file, tree, _ in _modules():
         for node in ast.walk(tree):
@@ -95,11 +101,12 @@ def changes(folder: Path = CHANGES) -> Iterator[Record]:
 def chosen(
     records: Iterable[Record], authors: int | None = None, most: int | None = MAX_TEXTS
 ) -> list[Record]:
-    """Returns the records of all authors with at least ``MIN_TEXTS`` texts, without repeated texts.
+    """Returns the records of all authors with at least ``MIN_TEXTS`` texts.
 
-    ``authors`` is the maximum number of authors: the authors with the most texts are kept. ``most``
-    is the maximum number of texts of an author. None means no maximum. A text is cut after
-    ``MAX_CHARACTERS`` characters. A text of fewer than ``MIN_CHARACTERS`` characters is left out.
+    A text that an author has several times is kept once. ``authors`` is the maximum number of
+    authors: the authors with the most texts are kept. ``most`` is the maximum number of texts of an
+    author. None means no maximum. A text is cut after ``MAX_CHARACTERS`` characters. A text of
+    fewer than ``MIN_CHARACTERS`` characters is left out.
     """
     unique = {
         (record.author, text): record._replace(text=text)
@@ -120,9 +127,10 @@ def chosen(
 
 
 def few(records: Iterable[Record], authors: int, texts: int) -> list[Record]:
-    """Returns the first ``texts`` records of each of ``authors`` authors.
+    """Returns the records of a few authors: of each author, the first ``texts`` records.
 
-    The authors are at equal distances in the sorted list of all authors.
+    ``authors`` is the number of these authors. They are at equal distances in the sorted list of
+    all authors.
     """
     records = list(records)
     names = sorted({record.author for record in records})

@@ -25,7 +25,7 @@ TOKEN = r"\w+|[^\w\s]"
 
 
 class Reference(NamedTuple):
-    """The quality of the tuned machine on the held-out messages, and the machine's penalty."""
+    """The quality of the tuned SVM on the held-out messages, and the SVM's penalty."""
 
     accuracy: float
     macro_f1: float
@@ -35,7 +35,7 @@ class Reference(NamedTuple):
 
 
 def measure(corpus: Corpus) -> Reference:
-    """Tunes, fits and calibrates the machine, and measures it on the held-out messages."""
+    """Tunes, fits and calibrates the SVM, and measures its quality on the held-out messages."""
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     tuning, labels = _scores(corpus, rest, TUNING_FOLD, PENALTIES), corpus.labels(TUNING_FOLD)
     penalty = max(PENALTIES, key=lambda p: _macro_f1(tuning[p], labels))
@@ -51,10 +51,11 @@ def measure(corpus: Corpus) -> Reference:
 def _scores(
     corpus: Corpus, folds: Sequence[int], fold: int, penalties: Sequence[float]
 ) -> dict[float, Floats]:
-    """Fits one machine to ``folds`` for each penalty.
+    """Fits one SVM to the texts in ``folds`` for each penalty.
 
-    Returns a mapping from a penalty to the machine's scores for the texts in the fold ``fold``. The
-    scores are an array with a row for each text, and a column for each author.
+    Returns a mapping from a penalty to the scores that the SVM with this penalty gives the texts in
+    the fold ``fold``. The scores are an array with a row for each text, and a column for each
+    author.
     """
     blocks = _blocks()
     fitted = csr_matrix(blocks.fit_transform(corpus.texts(*folds)))
@@ -71,7 +72,10 @@ def _scores(
 
 
 def _blocks() -> FeatureUnion:
-    """Returns the TF-IDF features: a block for each size of n-grams. A text's block has norm 1."""
+    """Returns the TF-IDF features: a block for each size of character n-grams and word n-grams.
+
+    In each block, the features of a text have norm 1.
+    """
     kinds = [("char", n) for n in (2, 3, 4, 5)] + [("word", n) for n in (1, 2)]
     return make_union(
         *(

@@ -15,7 +15,7 @@ PLAIN_S = 5
 
 
 class Line:
-    """A progress bar with the time left, the rate, the last second's P95, and failed messages."""
+    """A progress bar with the time left, the rate, the last second's P95 latency, and failures."""
 
     def __init__(self, console: Console, name: str, scenario: Scenario) -> None:
         self._progress = Progress(
@@ -46,7 +46,10 @@ class Line:
         self._progress.stop()
 
     def show(self, now: generator.Progress) -> None:
-        """Shows the load generator's newest report. The generator sends a report each second."""
+        """Shows ``now``, the newest counts of the load generator.
+
+        Has to be called once a second: each call moves the progress bar by one second.
+        """
         rate = (now.requests - self._last) * self._scenario.bulk
         self._last = now.requests
         p95 = "" if now.p95 is None else f", P95 {now.p95 * 1e3:.0f} ms"

@@ -22,9 +22,10 @@ BINS = 15
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
     """Returns the quality of a run's answers; None if there were no answers.
 
-    A run may send many variants of one passage, and their answers are not independent. So the
-    intervals are computed with the effective number of passages (Kish 1965), which is (sum of
-    weights)^2 / (sum of squared weights). A passage's weight is the number of its answers.
+    A run may send many variants of one passage, and the answers to these variants are not
+    independent. So the accuracy's intervals are computed with the effective number of independent
+    answers (Kish 1965), which is (sum of weights)^2 / (sum of squared weights). A passage's weight
+    is the number of answers to messages that are made from the passage.
     """
     if not recorder.right:
         return None

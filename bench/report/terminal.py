@@ -1,4 +1,7 @@
-"""Prints a run on the terminal, and puts figures into words, also for the HTML report."""
+"""Prints the report of a run on the terminal.
+
+The functions that put figures into words also serve the HTML report.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,7 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns a text on the other API key's load: its rate, and its number of failed messages."""
+    """Returns a text on the second load: its rate, and how many of its messages failed."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
@@ -110,7 +113,7 @@ def share(part: float, whole: float) -> str:
 def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
     """Returns a list of pairs: a range of batch sizes, such as ``5–8``, and a number of batches.
 
-    The ranges are in ascending order. ``batches`` maps the largest size of a range to the number of
+    The ranges are in ascending order. ``batches`` maps the upper bound of a range to the number of
     batches in the range.
     """
     classes, lowest = [], 1

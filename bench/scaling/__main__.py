@@ -193,9 +193,9 @@ class Measured:
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
     def replays(self, rounds: int) -> None:
-        """Records Valkey's commands under load, and measures the CPU time of ``rounds`` replays.
+        """Records Valkey's commands under load, and measures the CPU time of their replays.
 
-        A second Valkey, which has no other clients, gets the replays.
+        Each recording is replayed ``rounds`` times, on a Valkey that has no other clients.
         """
         for load in RECORDED:
             commands = self._recorded(load)
@@ -231,7 +231,7 @@ class Measured:
         print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
 
     def _run(self, system: Started, **fields: Any) -> Load:
-        """Puts a load on ``system``, and returns its figures.
+        """Puts a load on ``system``, and returns the figures of the load.
 
         ``fields`` are fields of the load's scenario. If other programs disturb the measurement,
         the load is repeated.
@@ -263,7 +263,7 @@ def elsewhere_seconds() -> float:
 
 
 def wait_for_quiet() -> None:
-    """Waits until other programs use little CPU time, for ``QUIET_S`` seconds at most."""
+    """Waits until other programs use little CPU time; gives up after ``QUIET_S`` seconds."""
     until = time.monotonic() + QUIET_S
     used = DISTURBED * LOOK_S
     while used >= DISTURBED * LOOK_S and time.monotonic() < until:

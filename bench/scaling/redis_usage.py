@@ -99,9 +99,10 @@ def between(before: Counters, after: Counters) -> Counters:
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
     """Returns the commands, CPU time and traffic that one message of a load costs Valkey.
 
-    ``load`` is the growth of Valkey's counters under the load. ``idle`` is their growth in an idle
-    system, which is subtracted in proportion to the time. ``messages`` is the number of answered
-    messages of the load. ``throughput`` is in messages per second.
+    ``load`` is the growth of Valkey's counters under the load. ``idle`` is the growth of the
+    counters in an idle system. This growth is scaled to the time of the load, and subtracted.
+    ``messages`` is the number of answered messages of the load. ``throughput`` is in messages per
+    second.
     """
     share = load.seconds / idle.seconds
 

@@ -35,9 +35,9 @@ _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
-    """Returns the commands that the Valkey on ``port`` gets during ``seconds``, in order.
+    """Returns the commands that the Valkey on ``port`` gets in ``seconds`` seconds, in order.
 
-    The recording begins ``after`` seconds from now. A command is the list of its words.
+    The recording begins ``after`` seconds after the call. A command is the list of its words.
     """
     time.sleep(after)  # the load has begun then
     shown = []
@@ -67,7 +67,7 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Returns the command with these words. A blocking command becomes its non-blocking form."""
+    """Returns the command ``words``. Replaces a blocking command by its non-blocking form."""
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 

@@ -59,7 +59,7 @@ class Watch:
     def growth(self) -> dict[str, tuple[float, float] | None]:
         """Returns the growth of each part, in megabytes a minute and in open files a minute.
 
-        The growth is None if no process of the part lived long enough to measure it.
+        The growth of a part is None if none of its processes lived long enough to be measured.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():
@@ -104,7 +104,7 @@ def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
 
 
 def _files(pid: int, clients: set[str]) -> int:
-    """Returns how many files a process has open, not counting its clients' connections.
+    """Returns how many files a process has open. The sockets in ``clients`` do not count.
 
     Returns 0 if the files can't be counted, for example because the process has ended.
     """

@@ -81,7 +81,7 @@ class Running:
 class Started(Running):
     """An instance of Byline, with all parts, that runs during a ``with`` block.
 
-    The instance has free ports, and an empty cache at the start.
+    The instance listens on ports that no other program uses. Its cache is empty at the first start.
     """
 
     #: The names of the ports. All ports are chosen at once: a second choice could repeat a port.
@@ -167,9 +167,9 @@ class Started(Running):
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
-        """Returns how many batches the worker has computed, by size class.
+        """Returns how many batches the first worker has computed, by size class.
 
-        The key is the largest number of messages in a batch of the class.
+        A size class is a range of batch sizes. Its key is the upper bound of the range.
         """
         text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
         return histogram(text, "byline_batch_messages")

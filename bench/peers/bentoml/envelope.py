@@ -1,4 +1,4 @@
-"""ASGI middleware: makes BentoML's API for lists of messages take a single message, too.
+"""ASGI middleware: makes BentoML's API for lists of messages also take a single message.
 
 A batchable API of BentoML takes lists only. BentoML's documentation solves this with a second
 service in front of the first. That costs a second HTTP request, and JSON is encoded and decoded a
@@ -27,7 +27,10 @@ class Envelope:
         self._app = app
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
-        """Passes a request to BentoML's application, and changes the bodies on ``/attribute``."""
+        """Passes a request to BentoML's application.
+
+        If the path is ``/attribute``, changes the body of the request and the body of the response.
+        """
         if scope["type"] != "http" or scope["path"] != "/attribute":
             await self._app(scope, receive, send)
             return

@@ -20,7 +20,7 @@ class Attribution(litserve.LitAPI):
 
     # Not annotated: FastAPI would take the types as models of the request and of the response.
     def decode_request(self, request):  # type: ignore[no-untyped-def]
-        """Returns the body of a request unchanged."""
+        """Returns ``request``, the body of a request, without a change."""
         return request
 
     def batch(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ class Attribution(litserve.LitAPI):
         return output
 
     def encode_response(self, output):  # type: ignore[no-untyped-def]
-        """Returns the answer to a request unchanged."""
+        """Returns ``output``, the answer to a request, without a change."""
         return output
 
 

@@ -1,4 +1,4 @@
-"""The peer plain Celery: the same model, and one task for each message, as is usual with Celery."""
+"""The peer plain Celery: serves the model in the usual way, with one task for each message."""
 
 from __future__ import annotations
 
