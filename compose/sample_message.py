@@ -1,4 +1,4 @@
-"""Sends the api sample messages over HTTP, as any client does, and prints the attributions.
+"""Sends sample messages to the api over HTTP, as any client does, and prints the attributions.
 
 Run it as ``python -m compose.sample_message http://localhost:8000``. ``make run`` starts this
 program as a separate process: the program loads pandas to read the shipped models' corpus, and
@@ -115,7 +115,7 @@ def _shown(api: str, settings: Settings) -> str:
 
 
 def _held_out() -> list[tuple[str, str]]:
-    """Returns texts that the shipped models have not seen, with their authors, at random."""
+    """Returns random texts that no shipped model has seen, each in a pair with its author."""
     from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes 1 s
 
     messages = random.sample(load_sotu().part(HELD_OUT_FOLD), HELD_OUT)
@@ -125,8 +125,8 @@ def _held_out() -> list[tuple[str, str]]:
 def attribute(url: str, settings: Settings, text: str, author: str) -> Sample:
     """Sends a text to the api. Returns the text with its attribution, as a sample.
 
-    Leaves out the end of ``text`` if the settings do not allow so many characters. ``url`` is the
-    address to which texts are posted. ``author`` is the true author.
+    Sends only the beginning of ``text`` if ``text`` has more characters than the settings allow.
+    ``url`` is the address to which texts are posted. ``author`` is the true author.
 
     Raises:
         NoAttribution: the api did not answer with an attribution.
@@ -190,9 +190,10 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 
 
 def kind(sample: Sample) -> str:
-    """Returns the kind of a sample: :data:`SURE`, :data:`HARD`, :data:`ABSTAINED` or "wrong".
+    """Returns the kind of a sample, according to its attribution.
 
-    Returns "right" for a right attribution that is neither sure nor hard.
+    The kinds are :data:`SURE`, :data:`HARD`, "right" for a right attribution that is neither sure
+    nor hard, "wrong", and :data:`ABSTAINED`.
     """
     if sample.answer["author"] is None:
         return ABSTAINED
@@ -215,8 +216,8 @@ def _tally(asked: Sequence[Sample]) -> str:
 def described(sample: Sample, source: str, least: float = 0.0) -> list[str]:
     """Returns lines for the terminal about one sample.
 
-    ``source`` describes the true author. ``least`` is the confidence below which the model names no
-    author, or 0 if that confidence is unknown.
+    ``source`` is a text on who wrote the sample message. ``least`` is the confidence below which
+    the model names no author, or 0 if that confidence is unknown.
     """
     answer = sample.answer
     rows = {

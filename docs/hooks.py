@@ -4,7 +4,7 @@ mkdocs calls the functions of this file. In the repository, a page links to othe
 paths, such as ``../api/app.py``. The site has no such files, and can't link to a repository on the
 web, because the repository has no known address. So
 
-- a Markdown file outside docs/ that a page links to, such as a runbook, becomes a page of the site,
+- the files that :data:`EXTRA_PAGES` names, such as the runbooks, become pages of the site,
 - a link to any other file becomes plain text: the link's words, followed by the file's path if the
   words do not contain the path.
 
@@ -38,7 +38,7 @@ logger = logging.getLogger("mkdocs.hooks.links")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the Markdown files outside docs/ to the site's pages."""
+    """Adds the Markdown files that :data:`EXTRA_PAGES` names to the site's pages."""
     for pattern in EXTRA_PAGES:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()

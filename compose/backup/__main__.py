@@ -43,9 +43,10 @@ def _create(settings: Settings, options: argparse.Namespace) -> str:
 
 
 def _note(settings: Settings, names: Sequence[str]) -> str:
-    """Returns a note for the terminal: what the backup lacks, or that it holds private texts.
+    """Returns a note on the backup for the terminal.
 
-    ``names`` are the archive's members. The backup may lack the queue and the cache.
+    The note says that the backup has no queue and no cache, or that it holds private texts.
+    ``names`` are the archive's members.
     """
     if settings.redis_url is not None:
         return "it has no queue and no cache: these are in the Redis of BYLINE_REDIS_URL"

@@ -1,4 +1,4 @@
-"""Constants of backups: the contents of an archive, and the marks that identify a backup."""
+"""Constants of backups: the contents of an archive, and how a backup is recognized."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
     has the date. An archive that can't be completed is removed.
 
     Returns:
-        The archive's path, and the names of its members.
+        The archive's path, and the names of its members. The member that describes the backup is
+        left out.
 
     Raises:
         BackupError: Valkey replaced its files during each attempt to open them.
@@ -62,7 +63,7 @@ def _named(partial: Path, target: Path, now: time.struct_time) -> Path:
 
 
 def _write(state: Path, file: BinaryIO, now: time.struct_time) -> list[str]:
-    """Writes the archive to an open file. Returns the names of its members."""
+    """Writes the archive to an open file. Returns its members' names, as :func:`create` does."""
     description = {"layout": LAYOUT, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", now)}
     with (
         opened(state / DATA) as data,

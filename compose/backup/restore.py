@@ -1,4 +1,4 @@
-"""Restores a backup: moves the state folder's data aside, and unpacks the archive there."""
+"""Restores a backup: moves the old data aside, and unpacks the archive into the state folder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def restore(archive: Path, state: Path, replace: bool) -> Path | None:
         The folder to which the old data was moved; None if there was no old data.
 
     Raises:
-        BackupError: ``archive`` is damaged, incomplete or no backup of Byline; or the state folder
-            holds data and ``replace`` is false.
+        BackupError: ``archive`` is missing, damaged, incomplete or no backup of Byline; or the
+            state folder holds data and ``replace`` is false.
         OSError: a file can't be read or written.
     """
     held = [name for name in KEPT if _holds(state / name)]
@@ -68,7 +68,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _extract(archive: Path, folder: Path) -> None:
-    """Writes the files of an archive into a folder, readable for the owner only.
+    """Writes the files of an archive into a folder. Only the owner can read the files.
 
     Raises:
         BackupError: the archive is missing, damaged, incomplete or no backup of Byline.

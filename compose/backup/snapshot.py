@@ -1,10 +1,10 @@
 """Opens Valkey's append-only files as they are at one moment, even while Valkey writes them.
 
-A manifest lists the files that belong together. Valkey appends to the last file, and sometimes
-replaces files and the whole manifest. So this module reads the manifest, opens the files, and reads
-the manifest again. If the manifest is the same, the opened files belong together. An open file
-stays readable even if Valkey deletes it. New bytes at the end of the last file do no harm: without
-them, the file holds Valkey's data as of an earlier moment.
+A manifest lists the files that belong together. Valkey appends to the last file of the list, and
+sometimes replaces files and the whole manifest. So this module reads the manifest, opens the files,
+and reads the manifest again. If the manifest has not changed, the opened files belong together. An
+open file stays readable even if Valkey deletes it. The last file may grow while it is open. A copy
+without the new bytes is complete: it holds Valkey's data as of the moment before Valkey appended.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _LINE = re.compile(r"^file (\S+) seq \d+ type ([bhi])", re.MULTILINE)
 
 
 class AppendOnlyFiles(NamedTuple):
-    """A manifest, and the files that it lists, by name.
+    """A manifest, and the files that the manifest lists.
 
-    Each file is open, and comes with the size in bytes that it had when all files were open.
+    ``files`` maps the name of each file to a pair: the open file, and the size in bytes that the
+    file had when all files were open.
     """
 
     manifest: bytes

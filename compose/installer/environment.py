@@ -32,9 +32,10 @@ class Environment:
         self._python = folder / "bin" / "python"
 
     def make(self) -> None:
-        """Makes the virtual environment, unless it exists.
+        """Makes the virtual environment if it does not exist yet.
 
-        First removes files that a killed installation has left, such as half of a download.
+        In any case, first removes files that a killed installation has left, such as half of a
+        download.
 
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
@@ -56,7 +57,8 @@ class Environment:
         """Returns a list of the packages that a package needs, as pip reports them.
 
         ``requirement`` is the package with its pinned version. Installs nothing. pip reads the list
-        from the package's build in pip's own index. Returns None if pip can't read the list.
+        from a build of the package in the index that pip uses without further options. Returns None
+        if pip can't read the list.
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")

@@ -23,8 +23,8 @@ class Progress:
     """Shows what the ``with`` block is doing, and for how many seconds already.
 
     On a terminal, one line is kept up to date. Otherwise, for example in a file, a line is printed
-    every :data:`LINE_S` seconds. Several short blocks in a row also print lines, because the
-    seconds are counted from the last line of any block.
+    every :data:`LINE_S` seconds. A block does not begin to count these seconds anew: it counts them
+    from the last line that any block printed. So lines also appear during a row of short blocks.
     """
 
     #: Monotonic time of the last line that any block printed.

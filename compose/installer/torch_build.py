@@ -40,11 +40,11 @@ def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     """Returns the build of torch to install on this machine.
 
     ``requested`` is the value of the environment variable TORCH_INDEX, which names a package index.
-    An empty text means pip's own index, whichever build that index has. None means that the
-    variable is not set.
+    An empty text means the build in pip's own index, which is the index that pip uses without
+    further options. None means that the variable is not set.
 
-    ``found`` are the packages that torch needs if it comes from pip's own index. The packages show
-    whether that index has the build for CUDA. None means that the packages are unknown.
+    ``found`` are the packages that the build of torch in pip's own index needs. The packages show
+    whether this is the build for CUDA. None means that the packages are unknown.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)
@@ -72,7 +72,7 @@ def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
 def has_gpu() -> bool:
     """Returns whether this machine has an NVIDIA GPU.
 
-    Looks for the device file of a GPU, and for a GPU in the output of nvidia-smi.
+    There is a GPU if its device file exists, or if nvidia-smi lists a GPU.
     """
     if any(Path(device).exists() for device in DEVICES):
         return True

@@ -1,4 +1,4 @@
-"""Starts ``make run``: handles Ctrl-C at once, and only then imports the slow modules."""
+"""Starts ``make run``: first sets the handler of Ctrl-C, and then imports the slow modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes supervisord's configuration, and a shell script for each part that it runs."""
+"""Writes supervisord's configuration, and a shell script for each part that supervisord runs."""
 
 from __future__ import annotations
 

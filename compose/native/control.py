@@ -3,8 +3,8 @@
 supervisord starts, restarts, logs and stops the parts. supervisord is a child of this process and
 ends with this process (see :mod:`compose.die_with_parent`). The parts end with supervisord in the
 same way. If supervisord ends too early, this module starts it again. This module calls
-supervisord's documented XML-RPC interface over a Unix socket. A call without an answer does not
-stop the run.
+supervisord's documented XML-RPC interface over a Unix socket. If supervisord does not answer a
+call, the run continues.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Control:
     ) -> None:
         """Prepares the run folder, and starts nothing yet.
 
-        ``folder`` is the state folder. ``lock`` is the descriptor of a file that stays open as long
-        as any part runs.
+        ``folder`` is the state folder. ``lock`` is the descriptor of the state folder's lock file.
+        supervisord inherits the descriptor.
         """
         self.logs = folder / "logs"
         #: Process ids of the running parts, by name.
@@ -144,7 +144,8 @@ class Control:
         """Returns a text on why the run can't start; empty if it can start.
 
         The run can't start if supervisord or a vital part can't start. A vital part is a part that
-        Byline can't work without. The text has the last lines of the part's log.
+        Byline can't work without. If a vital part can't start, the text has the last lines of the
+        part's log.
         """
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
@@ -157,7 +158,8 @@ class Control:
     def _advised_twice(self, part: Part) -> bool:
         """Returns whether the part ended twice in a row with an error that the user has to repair.
 
-        The user has to repair an error if the part has advice for the last lines of its log.
+        Such an error is recognized by the last lines of the part's log: ``part.advice`` returns
+        advice for these lines.
         """
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
@@ -190,9 +192,11 @@ class Control:
             self._started.add(name)
 
     def _start_again(self, name: str, full_name: str) -> None:
-        """Reports a part that supervisord has given up, and restarts it every ``AGAIN_S`` seconds.
+        """Handles a part that supervisord has given up. The caller calls this method repeatedly.
 
-        The reason for the part's end may be temporary, such as a bad message or a full disk.
+        The first call reports the part. Later calls try to start the part again, once every
+        ``AGAIN_S`` seconds. The reason for the part's end may be temporary, such as a bad message
+        or a full disk.
         """
         now = time.monotonic()
         if name not in self.given_up:
@@ -204,7 +208,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Returns a pair of time and reason for each end of the part, from supervisord's log."""
+        """Returns the time and the reason of each end of a part, read from supervisord's log."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))

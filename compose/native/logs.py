@@ -39,8 +39,7 @@ def since(log: Path, begin: int) -> tuple[bytes, int]:
 def last_lines(log: Path, lines: int = 12, begin: int = 0) -> list[str]:
     """Returns a list of the last lines of a log.
 
-    ``lines`` is the largest number of lines to return. Lines before the position ``begin``, in
-    bytes, are left out.
+    Returns at most ``lines`` lines. Leaves out the first ``begin`` bytes of the log.
     """
     return since(log, begin)[0].decode(errors="replace").rstrip().splitlines()[-lines:]
 

@@ -53,9 +53,10 @@ class StopSignal:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Delays a stop signal that arrives in the block until the next call of :meth:`check`.
+        """Delays stop signals: a signal raises nothing while the ``with`` block runs.
 
-        So the signal takes effect only after the block has recorded the process that it starts.
+        Instead, the next call of :meth:`check` raises KeyboardInterrupt. So a stop signal can't
+        interrupt a block between the start of a process and the record of that process.
         """
         self._held = True
         try:

@@ -91,10 +91,11 @@ def part(
 
 
 def docs_url(settings: Settings, links: str) -> str | None:
-    """Returns the URL at which links to runbooks begin; None if the user's template names a URL.
+    """Returns the URL at which the alerts' links to runbooks begin.
 
-    ``links`` is the text of the template :data:`LINKS`. If the user has not edited the template,
-    the api of this run serves the runbooks.
+    This is the URL in the settings. If the settings have none, it is the URL of this run's api,
+    which serves the runbooks. Returns None if the settings have none and the user has edited the
+    URL in the template :data:`LINKS`. ``links`` is the text of this template.
     """
     if settings.docs_url is not None:
         return settings.docs_url.rstrip("/")

@@ -2,4 +2,4 @@
 
 
 class CannotRun(Exception):
-    """Byline can't start. The text's first line names the setting or the thing to change."""
+    """Byline can't start. The first line of the error's text names what the user has to change."""

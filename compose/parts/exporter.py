@@ -25,9 +25,10 @@ def bounded_state(tasks: int) -> type[State]:
 
 
 def main(arguments: list[str]) -> None:
-    """Runs celery-exporter until a signal stops it. An environment variable has the broker's URL.
+    """Runs celery-exporter until a signal stops it.
 
     The first argument is the number of tasks to remember. celery-exporter gets the other arguments.
+    It reads the broker's URL from the environment variable CE_BROKER_URL.
     """
     # Otherwise tracebacks would show local variables: the password, and events, which hold texts.
     os.environ["LOGURU_DIAGNOSE"] = "NO"

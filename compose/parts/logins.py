@@ -31,9 +31,10 @@ class MonitoringLogin(NamedTuple):
     password: str
     #: The file for the option ``--web.config.file`` of Prometheus and Alertmanager.
     web_config: Path
-    #: The random first part of all URL paths of Alertmanager, new at each start. A page of another
-    #: site can't guess this part. Otherwise the page could post alerts to Alertmanager before 0.27:
-    #: the browser adds the remembered password to the page's requests.
+    #: The random first segment of all URL paths of Alertmanager, new at each start. A page of
+    #: another site can't guess this segment. Otherwise the page could post alerts to an
+    #: Alertmanager older than 0.27: the browser adds the remembered password to the page's
+    #: requests.
     prefix: str
     #: A text for the user on where the password is.
     words: str
@@ -78,10 +79,10 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
 
 
 def is_outdated(web_config: Path, password_file: Path) -> bool:
-    """Returns whether the password's hash has to be computed again, which takes half a second.
+    """Returns whether the password's hash has to be computed again.
 
-    ``web_config`` is the file with the hash. The hash is outdated if ``web_config`` is missing, or
-    older than ``password_file``.
+    The computation takes half a second. ``web_config`` is the file with the hash. The hash is
+    outdated if ``web_config`` is missing, or older than ``password_file``.
     """
     if not web_config.exists():
         return True
@@ -89,7 +90,7 @@ def is_outdated(web_config: Path, password_file: Path) -> bool:
 
 
 def web_configuration(password: str) -> str:
-    """Returns the configuration with which Prometheus and Alertmanager ask for the password.
+    """Returns a configuration that makes Prometheus and Alertmanager ask for the password.
 
     The option ``--web.config.file`` of both programs names a file with this configuration. The
     configuration holds the password's hash.

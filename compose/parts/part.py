@@ -33,7 +33,10 @@ class Part:
 
 
 def url_host(host: str) -> str:
-    """Returns the host for the URL of a server that listens on ``host``."""
+    """Returns the host to write into the URL of a server that listens on ``host``.
+
+    If the server listens on all addresses, the result is the loopback address.
+    """
     if host in ("0.0.0.0", "::"):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host

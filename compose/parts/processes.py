@@ -18,7 +18,11 @@ def alive(pid: int) -> bool:
 
 
 def end_session(session: int, wait_s: float) -> None:
-    """Waits until all processes of a session have ended. Kills them after ``wait_s`` seconds."""
+    """Waits until all processes of a session have ended.
+
+    After ``wait_s`` seconds, kills the processes that still run. After another ``wait_s`` seconds,
+    gives up.
+    """
     until = time.monotonic() + wait_s
     while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
         late = time.monotonic() - until

@@ -92,7 +92,7 @@ def configure(settings: Settings, folder: Path, found: Container[str], prefix: s
     """Writes Prometheus's configuration, rules and targets into ``folder``.
 
     Returns the path of the configuration. ``found`` has the names of the monitoring parts that run.
-    ``prefix`` is the first part of Alertmanager's URL paths.
+    ``prefix`` is the first segment of all URL paths of Alertmanager.
     """
     for name in ("rules", "targets"):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -17,7 +17,7 @@ from compose.parts.part import LOOPBACK
 
 
 def check_ports(settings: Settings, wait_s: float) -> None:
-    """Waits for ``wait_s`` seconds, at most, until every port is free.
+    """Waits until every port is free; gives up after ``wait_s`` seconds.
 
     Raises:
         CannotRun: a port is not free. The text names the port's setting.

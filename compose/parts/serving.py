@@ -15,8 +15,8 @@ _WARNING = (
 def served_version(client: Redis) -> tuple[str, str]:
     """Returns two texts: the workers' model version with their device, and a warning.
 
-    The warning says that no worker serves the version that an operator chose. The warning is empty
-    if a worker serves this version. Both texts are empty if the workers' version is unknown.
+    The warning says that an operator chose a version that no worker has. The warning is empty if a
+    worker has the version to serve. Both texts are empty if the version to serve is unknown.
     """
     try:
         worker_registry = WorkerRegistry(client)

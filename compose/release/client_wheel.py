@@ -1,4 +1,4 @@
-"""Builds the wheel ``byline-client`` from this folder: ``make client``.
+"""Builds the wheel ``byline-client`` from Byline's repository: ``make client``.
 
 The wheel has the client library (:mod:`celery_app.client`), and the modules of Byline that the
 library imports. All these modules are in one package, ``byline_client``. So their names, such as

@@ -40,7 +40,9 @@ def named(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
 
 
 def release(version: str, root: Path = ROOT) -> None:
-    """Changes Byline's version to ``version`` in all files, and gives the changelog a heading.
+    """Changes Byline's version to ``version`` in all files that name the version.
+
+    In the changelog, puts a heading with the version above the unreleased changes.
 
     Raises:
         ValueError: ``version`` is not three numbers, or the changelog has no unreleased changes.

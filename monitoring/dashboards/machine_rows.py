@@ -20,7 +20,7 @@ _HERE = 'instance=~"$monitor"'
 
 
 def memory() -> Row:
-    """Returns the dashboard row about memory: by component, with limits, and by process."""
+    """Returns the dashboard row about the memory of components, processes and accelerators."""
     limits = {"warning": YELLOW, "critical": RED}
     component = lines(
         "Memory by component",

@@ -51,7 +51,7 @@ def page(
     """Returns the dashboard ``name``, which answers ``question``.
 
     The first of the ``rows`` shows the answer in few figures. The text ``guide`` stands below that
-    row. ``choices`` are the dashboard's own variables.
+    row. ``choices`` are variables that only this dashboard has.
     """
     built = (
         dashboard.Dashboard(f"Byline: {name}")

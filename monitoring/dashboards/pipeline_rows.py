@@ -66,7 +66,7 @@ def messages() -> Row:
 
 
 def queue() -> Row:
-    """Returns the dashboard row about tasks between api and worker: waits, number and size."""
+    """Returns the dashboard row about tasks between api and worker: their wait, number and size."""
     return Row(
         "From api to worker",
         [
@@ -237,7 +237,7 @@ def _percentile(share: float, bucket: str, *by: str) -> str:
     """Returns a PromQL query for a percentile of a histogram.
 
     ``share`` is 0.95 for P95, ``bucket`` is the histogram's bucket metric, and ``by`` are the
-    labels to keep. The query returns nothing if nothing was counted.
+    labels to keep. The query returns no series for a histogram that counted nothing.
     """
     kept = ", ".join((*by, "le"))
     return f"histogram_quantile({share}, sum by ({kept}) (rate({bucket}[$__rate_interval]))) >= 0"

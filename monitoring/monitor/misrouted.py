@@ -41,8 +41,9 @@ _SCRIPT = read_script(Path(__file__).with_name("misrouted.lua"))
 def look(broker: Redis) -> int:
     """Counts Byline's tasks in Celery's default queue, and logs a warning if there are any.
 
-    Searches only the newest tasks, :data:`MAX_TASKS` of each list at most. Returns the number of
-    tasks that it found; 0 if this Redis does not let Byline read the queue.
+    The queue is a Redis list for each priority. Searches at most the newest :data:`MAX_TASKS` tasks
+    of each list. Returns the number of tasks of Byline; 0 if Redis does not let Byline read the
+    queue.
     """
     keys = lists(DEFAULT_QUEUE)
     try:

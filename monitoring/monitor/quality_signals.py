@@ -3,8 +3,8 @@
 Some signals need labels, which are true authors that clients report. Other signals need no labels.
 Each signal is a number between 0 and 1 with a threshold. The threshold is computed from the model
 card's figures about the held-out messages. A signal is past its threshold only if its difference
-from these figures is too large for chance, given the number of messages, and large enough to
-matter.
+from these figures is large enough to matter, and larger than chance explains. Chance explains
+larger differences when there are fewer messages.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _high(value: float, threshold: float | None) -> Signal:
 
 
 def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
-    """Returns the signal "accuracy": the share of right best guesses among labelled messages.
+    """Returns the signal "accuracy": the share of labelled messages with a right best guess.
 
     A best guess counts even if the model abstained. The result is None with too few labels.
     """
@@ -183,10 +183,11 @@ def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
 
 
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
-    """Returns the signal "estimated accuracy": the mean calibrated confidence, without labels.
+    """Returns the signal "estimated accuracy", which needs no labels.
 
-    The estimate is right only for messages by authors that the model knows. The method is NannyML's
-    confidence-based performance estimation (CBPE). The result is None with too few messages.
+    The signal is the mean of the calibrated confidences. The estimate is right only for messages by
+    authors that the model knows. The method is NannyML's confidence-based performance estimation
+    (CBPE). The result is None with too few messages.
     """
     seen = answers["messages"]
     if seen < MIN_MESSAGES:

@@ -105,7 +105,7 @@ class Sightings:
         self._seen: list[tuple[float, Any]] = []
 
     def clear(self) -> None:
-        """Forgets all remembered tasks, because no task waits any more."""
+        """Forgets all remembered tasks. Called when the list is empty."""
         self._seen.clear()
 
     def waiting_since(self, now: float) -> float:

@@ -1,6 +1,7 @@
 """Statistics for the quality signals: how large a difference chance alone can explain.
 
-With fewer messages, chance can explain a larger difference. So the thresholds are then larger.
+With fewer messages, chance can explain a larger difference. So a threshold is further from the
+expected value if there are few messages.
 """
 
 from __future__ import annotations

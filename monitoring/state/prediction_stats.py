@@ -21,7 +21,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Counts the model's predictions, for the metrics.
+    """Counts the model's predictions, for the worker's metrics and for the quality monitor.
 
     The thread that runs the model only adds the arrays of each batch to a list. Another thread
     counts many batches at once, because counting each batch alone takes several times as long.
@@ -45,7 +45,7 @@ class PredictionStats:
             self._batches.append((best, confidence))
 
     def add_unseen(self, shares: Iterable[float]) -> None:
-        """Adds, for each of some texts, the share of its features that training never saw."""
+        """Adds a share for each text: the share of the text's features that training never saw."""
         counts: Counter[str] = Counter()
         for share in shares:
             counts["unseen_texts"] += 1

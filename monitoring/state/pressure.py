@@ -18,7 +18,7 @@ VALID_S = 15
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """A measurement of a machine's memory, and its level. Sizes are in bytes."""
+    """A measurement of a machine's memory, with the memory level. Sizes are in bytes."""
 
     level: Level
     #: Memory by component: app, redis, mps, cuda. A component that does not exist is left out.
@@ -42,7 +42,8 @@ def key(machine: str) -> str:
 def read(raw: Any) -> Memory | None:
     """Returns the measurement in ``raw``, a value from Redis.
 
-    The result is None if there is no measurement, or if another version of Byline wrote it.
+    The result is None if ``raw`` is None or can't be read. For example, a version of Byline with
+    other fields may have written it.
     """
     try:
         return None if raw is None else _decode(raw)

@@ -25,10 +25,10 @@ def key(machine: str) -> str:
 
 
 async def read(cache: Redis, machine: str, count: int) -> tuple[list[bytes], bytes | None]:
-    """Returns a machine's last ``count`` chart points and its firing alerts, as JSON.
+    """Returns a machine's ``count`` newest chart points and its firing alerts, as JSON.
 
-    The oldest point comes first. Points that can't be read are left out. The alerts are None if
-    they are absent or can't be read. Raises ``RedisError``.
+    The oldest of these points comes first. Points that can't be read are left out. The alerts are
+    None if they are absent or can't be read. Raises ``RedisError``.
     """
     async with cache.pipeline(transaction=False) as pipe:
         pipe.lrange(key(machine), 0, count - 1)

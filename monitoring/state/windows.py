@@ -1,8 +1,8 @@
 """Keeps counts of the last minutes in Redis, so that the counts outlive the counting processes.
 
 A window is a stretch of time that ends now. A window is cut into slices. Each slice is a Redis hash
-under a key of its own, which expires with the window. Many processes add to the present slice. A
-reader adds up all slices.
+under a key of its own. The key expires once the slice is older than the window. Many processes add
+to the present slice. A reader adds up all slices of the window.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Window:
     def add(self, pipe: Pipeline | AsyncPipeline, version: str, counts: Mapping[str, int]) -> None:
         """Adds ``counts`` to the window's present slice, for one version.
 
-        Only queues the command on ``pipe``; the caller executes it. ``pipe`` is a pipeline of
-        redis-py, plain or asynchronous.
+        ``pipe`` is a synchronous or asynchronous pipeline of redis-py. This method only queues a
+        command on ``pipe``; the caller executes the pipeline.
         """
         keys = [self._key(version, self._slice())]
         if self._kind == ANSWERS:  # labels may arrive for a version that no longer answers
@@ -63,7 +63,7 @@ class Window:
         pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
 
     def key_at(self, version: str, at: float) -> str:
-        """Returns the Redis key of the slice that a version has for the Unix time ``at``."""
+        """Returns the Redis key of a version's slice that contains the Unix time ``at``."""
         return self._key(version, int(at / self._step))
 
     def read(self, client: Redis, version: str) -> Counter[str]:
@@ -95,8 +95,9 @@ class Window:
 def versions(client: Redis, seconds: float) -> list[str]:
     """Returns a list of the model versions that answered recently, the latest first.
 
-    An answer is recent if it is at most ``seconds`` old. Removes versions without a recent answer
-    from the list in Redis. Raises ``RedisError``.
+    An answer is recent if it is at most ``seconds`` old. Redis keeps the versions in a sorted set.
+    This function removes from this set each version whose last answer is older. Raises
+    ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
