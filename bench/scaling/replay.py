@@ -2,7 +2,7 @@
 
 The replay gives an upper bound of the messages/s that one Valkey can take. All commands come over
 one connection and in large pieces, so the server spends almost no time on reading and writing. With
-many clients, the server would spend more time.
+many clients, reading and writing would take more of its time.
 """
 
 from __future__ import annotations

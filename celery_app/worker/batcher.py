@@ -12,7 +12,7 @@ messages as with many short texts. A task with more work than one batch may have
 several batches, called passes. Batches of other tasks run between the passes. The outcomes of each
 pass are cached at once, and the task is acknowledged after the last pass.
 
-An NVIDIA GPU computes without the model's thread. So this thread starts the next batch on the GPU
+While an NVIDIA GPU computes, the pool's thread need not wait. It starts the next batch on the GPU
 before it handles the outcomes of the previous batch. While the GPU computes, the thread stores
 results, sends replies, reads the cache and tokenises.
 """
@@ -51,7 +51,7 @@ class Executor(Protocol):
 
 
 class Device(Protocol):
-    """The part of the model's device that the batcher uses: one property."""
+    """What the batcher needs to know of the model's device: one property."""
 
     @property
     def overlaps(self) -> bool:

@@ -114,7 +114,7 @@ def number(
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """Returns a panel with the legends of the series that a query returns now, without values."""
+    """Returns a panel that lists the legends of a query's series, and shows no values."""
     panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
     return panel.text_mode(common_models.BigValueTextMode.NAME)
 

@@ -14,7 +14,7 @@ from redis import ConnectionError as RedisConnectionError
 from celery_app.settings import GIB
 from monitoring.instruments import processes
 from monitoring.monitor.memory import Limits, MemoryMeter
-from monitoring.state import pressure
+from monitoring.state import memory_pressure
 
 MB = 2**20
 
@@ -112,10 +112,10 @@ def test_last_figure_is_used_while_redis_does_not_answer() -> None:
 
 def test_measurement_is_read_as_it_was_written() -> None:
     memory = meter(Limits(300 * MB, 500 * MB)).measure({})
-    assert pressure.read(pressure.encode(memory)) == memory
-    assert pressure.read(None) is None
+    assert memory_pressure.read(memory_pressure.encode(memory)) == memory
+    assert memory_pressure.read(None) is None
     for odd in (b'{"level": "none"}', b"{", b"\xff", b"[" * 100_000, b"[]"):
-        assert pressure.read(odd) is None
+        assert memory_pressure.read(odd) is None
 
 
 def test_memory_of_all_descendants_is_measured() -> None:
