@@ -40,8 +40,8 @@ class ShownControl(Control):
     def time_limit(self, *args: Any, **kwargs: Any) -> Any:
         """Asks the workers to change a task's time limits, as Celery's method does.
 
-        Returns a list of the workers' replies, with each error changed into a reply of success.
-        Only Flower calls this method.
+        Returns a list of the workers' replies. An error becomes a reply of success with the error's
+        text, because Flower shows no errors. Only Flower calls this method.
         """
         return [
             {node: _shown(reply) for node, reply in replies.items()}

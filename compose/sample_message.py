@@ -164,7 +164,7 @@ def _problem(error: HTTPError) -> str:
 
 
 def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[str]:
-    """Returns lines that show a sure, a hard and an abstained attribution.
+    """Returns lines with three attributions: a sure one, an unsure one, and one without an author.
 
     The last lines say how many messages were sent, and how many attributions were right. ``ask``
     sends a message. ``held_out`` has texts and their authors. ``least`` is the confidence below

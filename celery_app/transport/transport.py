@@ -35,7 +35,7 @@ class Transport(redis.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Makes the worker's event loop call the poller at each turn.
 
-        Kombu's own method does this. It gets a :class:`Loop` in the place of the event loop.
+        Passes a :class:`Loop` in the place of the event loop to kombu's own method.
         """
         super().register_with_event_loop(connection, Loop(loop))
 

@@ -106,7 +106,7 @@ class Housekeeping:
             logger.warning("expired pending results can't be deleted yet: %s", error)
 
     def refuse_low_limit(self) -> None:
-        """Ends the worker if it has reached its memory limit as soon as its model is loaded."""
+        """Ends the worker if the loaded model alone already reaches the worker's memory limit."""
         if size := self._excess_size():
             logger.critical("%s, before its first batch", self._describe(size))
             raise SystemExit(1)

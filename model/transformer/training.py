@@ -189,7 +189,10 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
 
 
 def _trainer(corpus: Corpus, seed: int, progress: Progress) -> Trainer:
-    """Returns a trainer on a CUDA GPU if there is one, else on the CPU. Metal was never tried."""
+    """Returns a trainer on a CUDA GPU if there is one, else on the CPU.
+
+    The trainer does not use Metal, because nobody has tried a training there yet.
+    """
     tokens, offsets = encoder.TextTokenizer()([message.text for message in corpus.messages])
     no_features = np.zeros((len(corpus.messages), 0), np.float32)
     device = choose("cuda" if torch.cuda.is_available() else "cpu")

@@ -239,7 +239,7 @@ async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisErro
 
 
 def _rank(outcome: Outcome) -> int:
-    """Returns a rank for choosing between outcomes: failures are lowest, evidence is highest."""
+    """Returns a rank: 0 for a failure, 1 for an attribution, 2 for an attribution with evidence."""
     if not isinstance(outcome, Attribution):
         return 0
     return 2 if outcome.evidence else 1
