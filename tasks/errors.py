@@ -93,7 +93,7 @@ class BrokerUnavailable(BylineError):
 
 
 class CacheUnavailable(BylineError):
-    """The cache can't be reached. It holds the attributions, the feedback and the console's data."""
+    """The cache can't be reached. The cache holds attributions, feedback and the console's data."""
 
     code = "cache_unavailable"
 
