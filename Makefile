@@ -165,7 +165,7 @@ gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and 
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/python -m bench.micro.worker_speed --device cuda --messages 32768
 	$(BIN)/python -m bench.micro.worker_speed --device cuda --messages 32768 --precision bf16
-	$(BIN)/python -m bench.sweep --device cuda --precision bf16
+	$(BIN)/python -m bench.search_goodput --device cuda --precision bf16
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp docs  ## Check style, types, who imports whom, Dockerfiles, and the pages' links

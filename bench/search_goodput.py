@@ -1,4 +1,4 @@
-"""Searches for a system's goodput: ``python -m bench.sweep --device cuda``.
+"""Searches for a system's goodput: ``python -m bench.search_goodput --device cuda``.
 
 Goodput is the highest rate at which the P95 latency stays within its bound. The program starts
 Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The search
@@ -91,7 +91,7 @@ def _line(done: Run) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.sweep", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.search_goodput", description=__doc__)
     parser.add_argument("--model", default="transformer", help="as BYLINE_MODEL (transformer)")
     parser.add_argument("--device", default="auto", help="as BYLINE_DEVICE (auto)")
     parser.add_argument("--precision", default="fp32", help="as BYLINE_PRECISION (fp32)")
