@@ -63,7 +63,7 @@ def create_app(runtime: Runtime | None = None) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.extensions["byline"] = runtime
     app.url_map.strict_slashes = False
-    app.url_map.merge_slashes = False  # to merge, Flask redirects to the request's Host
+    app.url_map.merge_slashes = False  # to merge, Flask would redirect to localhost
     for view in (attributions, feedback, status):
         app.register_blueprint(view.blueprint(runtime))
     app.register_blueprint(console.blueprint())

@@ -94,7 +94,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is a lower bound, in seconds, for ``Retry-After`` (if the response has this header).
+    ``wait_s`` is a new message's expected wait, in seconds. ``Retry-After`` is at least as long.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -129,7 +129,7 @@ def too_large(limit: int) -> TooLarge:
 def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
     """Registers a handler that turns every error of ``app`` into a problem document.
 
-    ``wait_s()`` returns the argument ``wait_s`` for :func:`problem`.
+    ``wait_s()`` returns a new message's expected wait in seconds, for :func:`problem`.
     """
 
     @app.errorhandler(Exception)

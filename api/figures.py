@@ -30,7 +30,7 @@ class FiguresService:
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Returns the latest measurements (in order of time), firing alerts, and links to pages.
+        """Returns a response with the latest measurements (oldest first), firing alerts and links.
 
         Raises:
             InvalidMessage: the query's ``points``, the number of measurements, is not valid.

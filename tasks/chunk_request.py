@@ -82,7 +82,7 @@ class ChunkRequest(RedactedRequest):
             return None  # the task itself raises the error again, and ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Returns whether the task was revoked or has expired. If so, stores the state REVOKED.
+        """Returns whether the task was revoked or has expired. If so, ends it as REVOKED.
 
         If the cache is a separate server and can't be reached, this method ends the task without a
         result. It does not raise the cache's error, because Celery would take the error for a lost

@@ -50,8 +50,8 @@ ORPHANED = "byline_orphaned"
 #: client may set the header ``SENT``, from which the wait is computed.
 LONGEST_WAIT_S = 86_400.0
 
-#: Version of the format of stored values. Every message id hashes this version. So a release never
-#: reads values that another release has stored in another format.
+#: Version of the format of stored values. Every message id hashes this version, so that a release
+#: never misreads a value that another release has stored.
 SCHEMA = 1
 
 #: Number of model versions whose hash prefix is cached.

@@ -223,7 +223,7 @@ class Channel(OneClientChannel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Turns a task into a dead letter if the ``with`` block fails, unless Redis is the cause.
+        """Makes a task a dead letter if the block fails, unless Redis or the machine is the cause.
 
         Kombu would treat the error as a lost connection, and deliver the task again and again.
         """

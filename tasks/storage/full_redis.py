@@ -98,9 +98,8 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        Also repeats each command that came after a refused command and did not find its key. Such a
-        command may need a key that the refused command did not write, for example to set the key's
-        time to live.
+        Also repeats each later command whose response is 0 or empty. Such a command may need a key
+        that a refused command did not write, for example to set the key's time to live.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))

@@ -1,4 +1,4 @@
-"""Pending results: results promised with HTTP 202. The broker keeps them until they are fetched.
+"""Pending results: results promised with HTTP 202, kept at the broker until fetched or expired.
 
 A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
 live (``volatile-lru``) keeps pending results, even if the cache is full. The value is empty until

@@ -54,7 +54,7 @@ def look(client: Redis, lists: Sequence[str]) -> QueueMemory:
         pipe.zcard(PROMISES)
         pipe.info("memory")
         replies: list[Any] = pipe.execute(raise_on_error=False)
-    # A key counts as empty if it has the wrong type, or if this Redis user may not read it.
+    # A key of the wrong type, and a figure that this Redis user may not read, count as missing.
     *sizes, pending_results, memory = [None if isinstance(r, ResponseError) else r for r in replies]
     limit = (memory or {}).get("maxmemory") or math.inf
     used = sum(size or 0 for size in sizes) + (pending_results or 0) * PENDING_RESULT_BYTES

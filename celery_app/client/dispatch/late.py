@@ -23,7 +23,8 @@ from tasks.storage.pending_results import PendingResults
 
 logger = logging.getLogger(__name__)
 
-#: Longest time that a late message waits for the broker, in seconds. Then the message fails.
+#: Longest time until the broker takes a late message, and longest time until the broker then
+#: promises the outcome, each in seconds. After either time, the message fails.
 ACCEPT_S = 5.0
 
 

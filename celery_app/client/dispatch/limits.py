@@ -8,7 +8,8 @@ from typing import NamedTuple
 class DispatchLimits(NamedTuple):
     """The limits of a dispatcher. Work and capacity are in units of :mod:`tasks.work`."""
 
-    #: Largest number of chunks in flight for one model version. At this number, messages wait.
+    #: Largest number of chunks with a credit for one model version. At this number, messages wait,
+    #: unless they are urgent.
     credits: int
     #: Limit of the work of a chunk of several messages. A chunk of one message may have more work.
     chunk_work: int

@@ -40,7 +40,7 @@ class VersionQueue:
         """The event ``wake`` wakes the dispatcher, which then calls :meth:`next_chunk` again."""
         self._chunk_work = limits.chunk_work
         self._waiting: dict[Kind, FairQueue] = {}
-        #: For each waiting kind, how many chunks of other kinds have been sent before it.
+        #: For each waiting kind, how many chunks of other kinds, of equal priority, went first.
         self._passed_over: Counter[Kind] = Counter()
         self.latency_model = LatencyModel()
         self.in_flight = InFlight(limits.answer_s, self.latency_model, limits.chunk_work)

@@ -35,7 +35,7 @@ MAX_WAIT_S = 5.0
 #: Seconds between two rounds of housekeeping.
 HOUSEKEEPING_S = 2.0
 #: Exit status of a worker with a wrong setting, for example a model that can't be served. A new
-#: start does not help, so `make run` ends if the worker exits with this status twice in a row.
+#: start does not help: `make run` gives up its start after two such ends of a worker in a row.
 WRONG_SETTINGS = 2
 
 
