@@ -66,10 +66,10 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    ``probabilities`` has the shape (messages, authors). For each held-out
-    message, a share of its n-grams occurs in no training message: ``unseen`` has the mean and the
-    standard deviation of these shares. To detect drift, the monitor compares the traffic with the
-    figures under the result's key ``reference``.
+    ``probabilities`` has the shape (messages, authors). For each held-out message, a share of its
+    n-grams occurs in no training message: ``unseen`` has the mean and the standard deviation of
+    these shares. To detect drift, the monitor compares the traffic with the figures under the
+    result's key ``reference``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))

@@ -116,7 +116,7 @@ class Strikes:
         (logs / "make-run.log").write_text(trial.output)
 
     def _run_before_serving(self, cell: Cell, result: Result) -> None:
-        """Runs a case that kills or freezes a part before Byline serves clients.
+        """Runs a case whose signal comes before Byline serves clients.
 
         Byline starts with the queue that an earlier run of Byline left behind. The earlier run had
         promised to answer the messages in this queue.

@@ -2,10 +2,9 @@
 
 Byline is started anew for each fault. The load is 500 messages a second, and most faults happen ten
 seconds after its start. A message has one of four outcomes. *Answered*: Byline gives the answer at
-once.
-*Promised*: Byline responds with status 202, and gives the answer later. *Refused*: Byline responds
-with an error, or cuts the connection; the client then knows that it has to send the message again.
-*Lost*: Byline promised an answer, and never gives it.
+once. *Promised*: Byline responds with status 202, and gives the answer later. *Refused*: Byline
+responds with an error, or cuts the connection; the client then knows that it has to send the
+message again. *Lost*: Byline promised an answer, and never gives it.
 
 A refusal is allowed only if its error code asks the client to try again, such as ``overloaded``.
 A cut connection is allowed only if the fault ends the api. Two outcomes are never allowed: status

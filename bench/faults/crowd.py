@@ -24,7 +24,7 @@ from bench.load.recorder import Recorder
 from bench.load.scenario import Beside, Mix, Scenario
 from bench.system.system import Started
 
-#: The load with the greedy API key. Its connections never pause.
+#: The load with the greedy API key. Its connections never pause, and a request has many messages.
 GREEDY_LOAD = Beside(connections=4, bulk=64)
 #: Seconds between two requests of 50 messages each, whose answers are promised for later (status
 #: 202).

@@ -1,4 +1,4 @@
-"""Functions that break a running Byline, for example kill a process or fill Valkey's disk.
+"""Functions that break a running Byline, for example by killing a process or filling a disk.
 
 A frozen process, a full disk and a slow model last for :data:`LASTS_S` seconds; the function that
 causes such a fault returns at once. The functions act only on processes that the test has started,

@@ -15,11 +15,12 @@ class Peer:
     """A serving system that Byline is compared with, and how to start, reach and stop it.
 
     Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
-    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS``, a URL of Valkey;
-    ``BENCH_MODEL`` if the model is not the default model; and ``BENCH_RUN``, a value that no other
-    run has, by which the run's processes are found. A part listens on 127.0.0.1. At the end, each
-    part gets SIGTERM, in the reverse order of the start. ``stop_seconds`` later, the processes that
-    :func:`bench.peers.marks.processes` still finds are killed.
+    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS``, the URL of a Valkey that
+    runs only if the peer needs it; ``BENCH_MODEL`` if the model is not the default model; and
+    ``BENCH_RUN``, a value that no other run has, by which the run's processes are found. A part
+    listens on 127.0.0.1. At the end, each part gets SIGTERM, in the reverse order of the start.
+    ``stop_seconds`` later, the processes that :func:`bench.peers.marks.processes` still finds are
+    killed.
     """
 
     #: The name in the tables.

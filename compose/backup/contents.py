@@ -1,4 +1,4 @@
-"""Constants of backups: the contents of an archive, and how a backup is recognized."""
+"""Constants of backups: the contents of an archive, and how a backup is recognised."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Environment:
         Passes each line that pip prints to ``output``. pip keeps its temporary files in
         ``scratch``.
         """
-        # Python compiles a module at its first import. To compile all modules here takes 20 s.
+        # Python compiles a module at its first import. To compile all here takes 20 s of CPU time.
         quick = ("--no-compile", "--progress-bar", "off")
         command = [self._python, "-m", "pip", "install", *quick, *options]
         with subprocess.Popen(

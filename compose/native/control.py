@@ -158,7 +158,7 @@ class Control:
     def _advised_twice(self, part: Part) -> bool:
         """Returns whether the part ended twice in a row with an error that the user has to repair.
 
-        Such an error is recognized by the last lines of the part's log: ``part.advice`` returns
+        Such an error is recognised by the last lines of the part's log: ``part.advice`` returns
         advice for these lines.
         """
         before, begin, times = self._advised[part.name]

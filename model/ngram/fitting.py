@@ -34,8 +34,8 @@ class Texts(NamedTuple):
     labels: Classes
     #: Fold of each text.
     folds: NDArray[np.int64]
-    #: Whether each text is new, so that no text of another fold nearly equals it. Choices rest on
-    #: new texts, because a model recognises the other texts.
+    #: Whether each text is new: a text is new if no text of another fold nearly equals it. Choices
+    #: rest on new texts, because a model recognises the other texts.
     is_new: NDArray[np.bool_]
     authors: int
 

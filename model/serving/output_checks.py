@@ -154,7 +154,7 @@ def redact_errors() -> Iterator[None]:
 
 @contextmanager
 def refuse_errors(device: Device) -> Iterator[None]:
-    """Turns an error that a ``with`` block raises when it tries a model into a ModelRefused.
+    """Turns an error of a ``with`` block that loads and tries a model into a ModelRefused.
 
     The ModelRefused holds the text of the original error. This text can't quote a message, because
     a model that starts has seen no message yet.

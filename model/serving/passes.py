@@ -1,8 +1,8 @@
 """Cuts a batch of texts into forward passes that fit into the device's memory.
 
 A *cell* is the unit of work and of memory. If the model takes tokens, a cell is one token of a
-padded batch, and the texts of a pass have a similar length. If the model takes texts, a cell is one
-message.
+padded batch, and the texts of a pass have a similar length. On a GPU, such a pass is padded to one
+of a few shapes. If the model takes texts, a cell is one message.
 """
 
 from __future__ import annotations

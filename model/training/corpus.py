@@ -187,7 +187,7 @@ def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:
 
 
 def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -> dict[str, Any]:
-    """Returns the numbers of authors, documents and messages, and the rule of the folds.
+    """Returns, for the card, the numbers of authors, documents and messages, and the split rule.
 
     ``documents`` has each author's number of documents. ``known`` are the authors of the corpus.
     """

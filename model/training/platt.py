@@ -15,7 +15,8 @@ from model.training.evaluation import Classes, Floats
 SHIFTS = (-20.0, 20.0)
 #: Shifts at which the search begins. With only one start, it could end at a worse minimum.
 _STARTS = (-4.0, 0.0, 4.0)
-#: Largest number of scores that the search uses. More scores hardly change the result.
+#: Largest number of scores that the search uses. More scores take longer, and hardly change the
+#: result.
 _MAX_SCORES = 500_000
 
 

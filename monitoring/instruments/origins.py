@@ -37,9 +37,9 @@ def check_for(address: str, names: Iterable[str] | None = None, open_to_all: boo
 
     The function returns the reason to refuse the request; empty if the request is allowed.
 
-    ``address`` is the address that the server listens on. ``names`` are the host names
-    that the headers of an allowed request may have, besides ``localhost`` and IP addresses.
-    ``open_to_all`` is true if the server asks for no API key.
+    ``address`` is the address that the server listens on. ``names`` are the host names that the
+    headers of an allowed request may have, besides ``localhost`` and IP addresses. ``open_to_all``
+    is true if the server asks for no API key.
 
     If ``names`` is None, requests are refused only if the server listens on a loopback address and
     asks for no API key. Any other server may have a host name that is not configured.

@@ -29,8 +29,8 @@ def load(**_: Any) -> None:
     _predictors.append(Predictor())
 
 
-# flush_interval is in seconds: 10 ms. To pass a batch to the pool costs time, so that fewer batches
-# cost less. An answer waits 5 ms on average, which is little beside the 55 ms that it may take.
+# flush_interval is in seconds: 10 ms. To pass a batch to the pool costs time, so fewer batches cost
+# less. An answer waits 5 ms on average, which is little beside the 55 ms that it may take.
 @app.task(base=Batches, name="batches.attribute", flush_every=BATCH, flush_interval=0.01)
 def attribute(requests: list[SimpleRequest]) -> None:
     """Attributes one batch of requests, and stores the results.
