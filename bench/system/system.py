@@ -32,7 +32,7 @@ UP = "Ctrl-C stops everything"
 #: The line that `make run` prints if a part ended and was restarted, with its new process id.
 AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
 #: Settings of the user's environment that the started system keeps.
-KEPT = {"BYLINE_ACCELERATOR"}
+KEPT = {"BYLINE_ACCELERATOR", "BYLINE_CREDITS"}
 #: The ports of the parts, named as in their settings.
 PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
 #: Seconds that the system may take to start.
