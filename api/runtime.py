@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from api.access.keys_file import KeysFile
 from api.services import Services, build
-from celery_app.client.burst_semaphore import BurstSemaphore
 from celery_app.client.event_loop import EventLoopThread, run_on
+from celery_app.client.thread_turns import ThreadTurns
 from celery_app.settings import Settings
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Runtime:
         self._starting = threading.Lock()
         self._pid = 0
         #: Limits the threads that wait for attributions.
-        self._waiters = BurstSemaphore(max(1, settings.api_threads - SPARE_THREADS))
+        self._waiters = ThreadTurns(max(1, settings.api_threads - SPARE_THREADS))
 
     @property
     def started(self) -> bool:

@@ -35,7 +35,7 @@ def check(
 ) -> None:
     """Checks that ``tensors`` has exactly the names and shapes of ``shapes``.
 
-    The error's text names the file in ``directory``.
+    If they do not, the error's text names the tensor file in ``directory``.
 
     Raises:
         ValueError: a name or a shape differs.

@@ -104,7 +104,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
-    """Returns the items rotated by ``number``, so that each round begins with a different item."""
+    """Returns the items for round ``number``: rotated, so that each round begins with another."""
     first = number % len(items)
     return [*items[first:], *items[:first]]
 

@@ -16,7 +16,7 @@ from celery_app.worker.batcher import Batcher
 from monitoring.instruments import processes
 from monitoring.instruments.background import guarded
 from monitoring.instruments.metrics import WorkerMetrics
-from monitoring.state import memory_pressure
+from monitoring.state import machine_memory
 from monitoring.state.prediction_stats import PredictionStats
 from monitoring.state.windows import ANSWERS, LABELS, Window
 from tasks.storage import pending_results, wrong_type
@@ -44,7 +44,7 @@ class Housekeeping:
         """
         limit = settings.worker_memory_gb
         self._limit = None if limit is None else round(limit * GIB)
-        self._pressure = memory_pressure.key(settings.here)
+        self._pressure = machine_memory.key(settings.here)
         self._broker = broker
         self._cache = cache
         self._prediction_stats = prediction_stats
@@ -86,7 +86,7 @@ class Housekeeping:
         """
         self._metrics.waiting.set(batcher.waiting)
         try:
-            memory = memory_pressure.read(wrong_type.get(self._broker, self._pressure))
+            memory = machine_memory.read(wrong_type.get(self._broker, self._pressure))
         except RedisError as error:
             logger.warning("the machine's memory pressure can't be read: %s", error)
             return

@@ -75,7 +75,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
-    """Returns whether the ``Host`` of an allowed request may have the name or address ``name``.
+    """Returns whether requests whose ``Host`` has the name or address ``name`` are allowed.
 
     This is true for reserved names (such as ``localhost``), for the names in ``known``, and for all
     IP addresses. IP addresses are allowed because health checks of other programs use them.

@@ -11,7 +11,7 @@ import logging
 
 from redis import Redis
 
-from monitoring.state.memory_pressure import Level
+from monitoring.state.machine_memory import Level
 from tasks.rollout import WorkerRegistry
 from tasks.storage import queue_memory
 

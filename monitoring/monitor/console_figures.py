@@ -15,7 +15,7 @@ from monitoring.monitor.discovery import MetricsEndpoint
 from monitoring.monitor.quality_signals import Quality
 from monitoring.monitor.queue_state import QueueState
 from monitoring.monitor.scrape import CounterGrowth, Series, scrape
-from monitoring.state.memory_pressure import Memory
+from monitoring.state.machine_memory import Memory
 from monitoring.state.timeseries import POINTS, key
 from tasks.storage.wrong_type import delete_wrong_types, without_wrong_types
 

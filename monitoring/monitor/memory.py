@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from redis import Redis, RedisError
 
 from monitoring.instruments import processes
-from monitoring.state.memory_pressure import Level, Memory
+from monitoring.state.machine_memory import Level, Memory
 
 logger = logging.getLogger(__name__)
 

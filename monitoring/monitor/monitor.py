@@ -24,9 +24,9 @@ from monitoring.monitor.console_figures import Figures
 from monitoring.monitor.memory import MemoryMeter
 from monitoring.monitor.quality_signals import Quality, assess
 from monitoring.monitor.queue_state import QueueObserver, QueueState
-from monitoring.state import alerts, memory_pressure
+from monitoring.state import alerts, machine_memory
 from monitoring.state.alerts import Alerts
-from monitoring.state.memory_pressure import Memory
+from monitoring.state.machine_memory import Memory
 from monitoring.state.windows import Window, versions
 from tasks.messages import Announcement
 from tasks.rollout import WorkerRegistry
@@ -145,8 +145,8 @@ class Monitor:
 
     def _publish_memory(self, memory: Memory) -> None:
         """Writes ``memory`` to the broker, where the machine's other processes read it."""
-        raw = memory_pressure.encode(memory)
-        self._broker.set(memory_pressure.key(self._machine), raw, ex=memory_pressure.VALID_S)
+        raw = machine_memory.encode(memory)
+        self._broker.set(machine_memory.key(self._machine), raw, ex=machine_memory.VALID_S)
 
     def _measure_quality(self) -> list[Quality]:
         found = versions(self._cache, max(self._answers.seconds, self._labels.seconds))

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from monitoring.instruments.count_units import BINS, MILLION
+from monitoring.instruments.prediction_units import BINS, MILLION
 from monitoring.instruments.wilson import wilson
 from monitoring.monitor.significance import (
     divergence,

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.instruments.count_units import BINS, MILLION
 from monitoring.instruments.metrics import WorkerMetrics
+from monitoring.instruments.prediction_units import BINS, MILLION
 
 #: The best guesses of a batch: class indices and probabilities, both of shape (messages,).
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]

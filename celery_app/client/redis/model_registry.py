@@ -17,8 +17,8 @@ from redis import Redis, RedisError
 
 from celery_app.client.redis.queue_capacity import QueueCapacity
 from monitoring.instruments import background
-from monitoring.state import memory_pressure
-from monitoring.state.memory_pressure import Level
+from monitoring.state import machine_memory
+from monitoring.state.machine_memory import Level
 from tasks.errors import NoModel, UnknownModel
 from tasks.messages import Announcement
 from tasks.rollout import Rollout, ServedVersions, WorkerRegistry
@@ -60,7 +60,7 @@ class ModelRegistry:
         the broker's memory the queue takes.
         """
         self._queue_capacity = queue_capacity
-        self._memory_key = memory_pressure.key(machine)
+        self._memory_key = machine_memory.key(machine)
         self._broker = broker
         self._cache = cache
         self._worker_registry = WorkerRegistry(broker)
@@ -224,7 +224,7 @@ class ModelRegistry:
         self._served, self._reachable = served, True
         self._note("broker", "ok")
         self._note("queue", self._queue_capacity.state)
-        memory = memory_pressure.read(reported)
+        memory = machine_memory.read(reported)
         self._pressure = memory.level if memory else "ok"
 
     def _learn(self, served: ServedVersions) -> None:

@@ -163,7 +163,7 @@ class SpanTracer:
     def step(
         self, name: str, kind: Kind, spans: Iterable[Span | None], attributes: Attributes
     ) -> Iterator[Span]:
-        """Makes a span of the ``with`` block. The block works for the requests of all ``spans``.
+        """Makes a span that lasts as long as the ``with`` block. It belongs to all ``spans``.
 
         The new span links to the sampled ``spans``. A sampled span of another trace also links
         back to the new span, so that a reader of either trace finds the other trace.

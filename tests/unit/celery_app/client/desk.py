@@ -16,7 +16,7 @@ from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from celery_app.client.redis.queue_capacity import QueueCapacity
 from monitoring.instruments.metrics import ApiMetrics
-from monitoring.state.memory_pressure import Level
+from monitoring.state.machine_memory import Level
 from tasks.errors import BrokerUnavailable, NoModel, UnknownModel
 from tasks.messages import Attribution, Outcome, Reply
 

@@ -14,7 +14,7 @@ from redis import ConnectionError as RedisConnectionError
 from celery_app.settings import GIB
 from monitoring.instruments import processes
 from monitoring.monitor.memory import Limits, MemoryMeter
-from monitoring.state import memory_pressure
+from monitoring.state import machine_memory
 
 MB = 2**20
 
@@ -112,10 +112,10 @@ def test_last_figure_is_used_while_redis_does_not_answer() -> None:
 
 def test_measurement_is_read_as_it_was_written() -> None:
     memory = meter(Limits(300 * MB, 500 * MB)).measure({})
-    assert memory_pressure.read(memory_pressure.encode(memory)) == memory
-    assert memory_pressure.read(None) is None
+    assert machine_memory.read(machine_memory.encode(memory)) == memory
+    assert machine_memory.read(None) is None
     for odd in (b'{"level": "none"}', b"{", b"\xff", b"[" * 100_000, b"[]"):
-        assert memory_pressure.read(odd) is None
+        assert machine_memory.read(odd) is None
 
 
 def test_memory_of_all_descendants_is_measured() -> None:

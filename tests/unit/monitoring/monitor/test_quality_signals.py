@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from model.ngram import classifier
-from monitoring.instruments.count_units import BINS, MILLION
+from monitoring.instruments.prediction_units import BINS, MILLION
 from monitoring.monitor.quality_signals import MIN_MESSAGES, Reference, assess
 
 CARD: dict[str, Any] = json.loads((Path(classifier.SHIPPED) / "card.json").read_text("utf-8"))

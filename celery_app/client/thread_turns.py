@@ -1,4 +1,4 @@
-"""A semaphore for threads. A thread waits for a turn only while other threads' turns are short."""
+"""Limits how many threads have a turn. A thread waits for its turn only while turns are short."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAUSE_S = 0.02
 LONGEST_S = 0.1
 
 
-class BurstSemaphore:
+class ThreadTurns:
     """Limits the number of threads that have a turn at the same time.
 
     A turn lasts from :meth:`acquire` to :meth:`release`. In a burst of short turns, a turn ends

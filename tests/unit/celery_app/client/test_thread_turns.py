@@ -5,25 +5,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from celery_app.client import burst_semaphore
-from celery_app.client.burst_semaphore import BurstSemaphore
+from celery_app.client import thread_turns
+from celery_app.client.thread_turns import ThreadTurns
 from tests.parts import wait_for
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes bursts so long that no test can exceed them on a slow machine."""
-    monkeypatch.setattr(burst_semaphore, "PAUSE_S", 60.0)
-    monkeypatch.setattr(burst_semaphore, "LONGEST_S", 60.0)
+    monkeypatch.setattr(thread_turns, "PAUSE_S", 60.0)
+    monkeypatch.setattr(thread_turns, "LONGEST_S", 60.0)
 
 
 def test_no_thread_waits_before_a_turn_has_ended(patient: None) -> None:
-    turns = BurstSemaphore(2)
+    turns = ThreadTurns(2)
     assert [turns.acquire() for _ in range(3)] == [True, True, False]
 
 
 def test_in_a_burst_a_thread_waits_for_its_turn(patient: None) -> None:
-    turns = BurstSemaphore(1)
+    turns = ThreadTurns(1)
     assert turns.acquire()
     turns.release()
     assert turns.acquire()
@@ -38,9 +38,9 @@ def test_in_a_burst_a_thread_waits_for_its_turn(patient: None) -> None:
 def test_no_thread_waits_after_a_burst_or_for_long(
     monkeypatch: pytest.MonkeyPatch, pause_s: float, longest_s: float
 ) -> None:
-    monkeypatch.setattr(burst_semaphore, "PAUSE_S", pause_s)
-    monkeypatch.setattr(burst_semaphore, "LONGEST_S", longest_s)
-    turns = BurstSemaphore(1)
+    monkeypatch.setattr(thread_turns, "PAUSE_S", pause_s)
+    monkeypatch.setattr(thread_turns, "LONGEST_S", longest_s)
+    turns = ThreadTurns(1)
     turns.acquire()
     turns.release()
     assert turns.acquire()
@@ -48,7 +48,7 @@ def test_no_thread_waits_after_a_burst_or_for_long(
 
 
 def test_every_turn_is_freed_again(patient: None) -> None:
-    turns = BurstSemaphore(3)
+    turns = ThreadTurns(3)
     begin = threading.Barrier(8)
 
     def take_turns() -> int:
