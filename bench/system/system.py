@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
 KEPT = {"BYLINE_ACCELERATOR", "BYLINE_CREDITS"}
 #: The ports of the parts, named as in their settings.
 PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
+#: Sockets that reserve ports. They are closed when the process ends.
+_HOLDERS: list[socket.socket] = []
 #: Seconds that the system may take to start.
 UP_S = 120.0
 #: Seconds that the system may take to stop.
@@ -241,13 +244,32 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different free ports of the loopback address.
+    """Returns different free ports of the loopback address, which no other call returns.
 
     The ports are outside of the range that the operating system gives to clients. They are at least
     10 apart, because several workers have their metrics on consecutive ports.
     """
-    apart = random.sample(range(15_000, 30_000, 10), 20 * count)
-    return [port for port in apart if not listens(port)][:count]
+    ports: list[int] = []
+    for port in random.sample(range(15_000, 30_000, 10), 20 * count):
+        if len(ports) < count and not listens(port) and _reserve(port + 9):
+            ports.append(port)
+    return ports
+
+
+def _reserve(port: int) -> bool:
+    """Binds a socket to ``port`` until this process ends. Returns whether the port was free.
+
+    The socket of one process tells other processes, which start a system at the same time, that
+    the ten ports up to ``port`` are taken, even before a server listens on them.
+    """
+    holder = socket.socket()
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        return False
+    _HOLDERS.append(holder)
+    return True
 
 
 def _get(asked: Request) -> dict[str, Any]:

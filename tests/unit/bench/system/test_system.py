@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from bench.system.system import interrupts_held
+from bench.system.system import free_ports, interrupts_held
 
 
 def test_ctrl_c_waits_until_the_process_is_started() -> None:
@@ -40,3 +40,8 @@ def test_another_error_is_raised_before_ctrl_c() -> None:
     with pytest.raises(FileNotFoundError):
         fail()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_no_port_is_given_twice_although_nothing_listens_yet() -> None:
+    ports = [port for _ in range(10) for port in free_ports(40)]
+    assert len(ports) == len(set(ports)) == 400
