@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,8 +37,10 @@ AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
 KEPT = {"BYLINE_ACCELERATOR", "BYLINE_CREDITS"}
 #: The ports of the parts, named as in their settings.
 PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
-#: Sockets that reserve ports. They are closed when the process ends.
-_HOLDERS: list[socket.socket] = []
+#: Number of the last ports that stay reserved. A system needs at most ten, and soon listens there.
+RESERVED = 200
+#: Sockets that reserve ports, the oldest first.
+_holders: deque[socket.socket] = deque()
 #: Seconds that the system may take to start.
 UP_S = 120.0
 #: Seconds that the system may take to stop.
@@ -244,10 +247,11 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different free ports of the loopback address, which no other call returns.
+    """Returns different free ports of the loopback address. No process gets a reserved port.
 
-    The ports are outside of the range that the operating system gives to clients. They are at least
-    10 apart, because several workers have their metrics on consecutive ports.
+    The last ``RESERVED`` ports of each process are reserved until the process ends. The ports are
+    outside of the range that the operating system gives to clients. They are at least 10 apart,
+    because several workers have their metrics on consecutive ports.
     """
     ports: list[int] = []
     for port in random.sample(range(15_000, 30_000, 10), 20 * count):
@@ -257,10 +261,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    """Binds a socket to ``port`` until this process ends. Returns whether the port was free.
+    """Binds a socket to ``port``. Returns whether the port was free.
 
-    The socket of one process tells other processes, which start a system at the same time, that
-    the ten ports up to ``port`` are taken, even before a server listens on them.
+    The socket tells other processes, which start a system at the same time, that the ten ports up
+    to ``port`` are taken, even before a server listens on them.
     """
     holder = socket.socket()
     try:
@@ -268,7 +272,9 @@ def _reserve(port: int) -> bool:
     except OSError:
         holder.close()
         return False
-    _HOLDERS.append(holder)
+    _holders.append(holder)
+    if len(_holders) > RESERVED:
+        _holders.popleft().close()
     return True
 
 

@@ -43,5 +43,9 @@ def test_another_error_is_raised_before_ctrl_c() -> None:
 
 
 def test_no_port_is_given_twice_although_nothing_listens_yet() -> None:
-    ports = [port for _ in range(10) for port in free_ports(40)]
-    assert len(ports) == len(set(ports)) == 400
+    ports = [port for _ in range(20) for port in free_ports(10)]
+    assert len(ports) == len(set(ports)) == 200
+
+
+def test_ports_never_run_out_in_a_process_that_starts_many_systems() -> None:
+    assert {len(free_ports(10)) for _ in range(300)} == {10}
