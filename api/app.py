@@ -41,7 +41,7 @@ class Application(Flask):
     """A Flask application that finds routes by URL path and method, and not by ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Returns the object that finds the route of ``request`` without the header ``Host``."""
+        """Returns an object that finds the route of ``request`` and ignores the header ``Host``."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)

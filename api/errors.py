@@ -153,7 +153,7 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _detail(error: HTTPException, app: Flask) -> str:
-    """Returns an error's text: for 404 with a similar path, for 405 with the allowed methods."""
+    """Returns an error's text. A 404 may suggest a similar path. A 405 names allowed methods."""
     path = printable(request.path)
     if isinstance(error, MethodNotAllowed):
         methods = sorted(error.valid_methods or ())

@@ -30,7 +30,7 @@ class FiguresService:
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Returns a response with the latest measurements (oldest first), firing alerts and links.
+        """Returns the latest measurements (oldest first), the firing alerts, and links to pages.
 
         Raises:
             InvalidMessage: the query's ``points``, the number of measurements, is not valid.

@@ -19,7 +19,7 @@ EXPECTED = {"/v1/attributions": (200, 202, 500, 503, 504), "/v1/feedback": (202,
 
 
 class RequestMetrics:
-    """Counts the requests of one process. Any thread may use it."""
+    """Counts the requests of one process. Any thread may call the methods."""
 
     def __init__(self, metrics: ApiMetrics) -> None:
         self._metrics = metrics

@@ -43,7 +43,7 @@ class AttributionRequest(msgspec.Struct, Generic[ItemT], forbid_unknown_fields=T
 
 
 class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The true author of a message. The model need not know this author."""
+    """The true author of a message. The author may be unknown to the model."""
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="The attribution's id.")]
     author: Annotated[str, Meta(min_length=1, max_length=200, description="The true author.")]
@@ -100,7 +100,7 @@ class VersionInfo(msgspec.Struct, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The current model (card, device, number of workers), and all versions that are served."""
+    """The current model (model card, device, number of workers), and all served versions."""
 
     card: dict[str, Any]
     device: str

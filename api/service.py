@@ -86,7 +86,7 @@ class AttributionService:
         """Returns the response to a GET or HEAD request for the attribution ``id``.
 
         The status is 202 if there is no outcome when the client's wait ends. There is no wait if
-        ``may_wait`` is False. After a HEAD request (``head``), Byline keeps the outcome.
+        ``may_wait`` is False. Byline may delete the outcome after a GET, but not after a HEAD.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
@@ -102,7 +102,7 @@ class AttributionService:
     def response_to(
         self, entry: Entry, outcome: Outcome | None, options: RequestOptions
     ) -> HttpResponse:
-        """Returns the response to a one-message request; its status is 202 without ``outcome``."""
+        """Returns the response for one message. The status is 202 if ``outcome`` is None."""
         # Only a failure needs the expected wait. Computing it takes 3 % of a message's CPU time.
         is_failure = isinstance(outcome, Failure)
         wait_s = self.client.dispatcher.wait_for(entry.version) if is_failure else 0.0

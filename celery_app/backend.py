@@ -23,11 +23,11 @@ class WholePipeline(PersistentPipeline):
     """A Redis pipeline that passes all its commands to the socket in one call, which saves time.
 
     redis-py's own pipeline makes a separate call for each long command: four calls for a batch. At
-    each call, the thread releases the interpreter lock, and Redis handles only a part of the batch.
+    each call, the thread releases the interpreter lock, and Redis gets only a part of the batch.
 
     If the key of a command holds a value of a wrong type, the other commands still succeed. A
-    command can have the option ``then``: a function that the pipeline calls with the command's
-    response, after the pipeline has read all responses.
+    command can have the option ``then``, a function. After the pipeline has read all responses,
+    the pipeline calls this function with the command's response.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
@@ -103,7 +103,7 @@ class CacheBackend(RedisBackend):
         return result
 
     def encode(self, data: Any) -> Any:
-        """Returns the text in which Celery stores ``data``, a task's result and state.
+        """Returns the text in which Celery stores ``data``: the result and the state of a task.
 
         msgspec encodes the result, because the module json is slow for the result of a large task.
         """

@@ -35,10 +35,12 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> R
     """Returns a Redis client that waits at most ``timeout_s`` seconds for each response.
 
     If no response comes, the client tries again, up to ``retries`` times. The client has a limited
-    number of connections. While all of them are in use, a caller waits. The client can write even
-    if Redis has reached its memory limit, because it sends each refused command again as a script.
-    This does not fill Redis with messages, because no process adds new messages to a queue with
-    this client.
+    number of connections. While all of them are in use, a caller waits.
+
+    A Redis that has reached its memory limit refuses commands that may need memory. The client
+    sends a refused command (except BLMOVE) again as a script, which Redis 7 and Valkey accept: see
+    :mod:`tasks.storage.full_redis`. Such scripts do not fill Redis with messages, because no
+    process adds new messages to a queue with this client.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -26,7 +26,7 @@ class CpuPins:
         self._cpu_of: dict[Hashable, int] = {}
 
     def choose(self, fork: Hashable) -> None:
-        """Chooses a CPU for ``fork``, which names the next fork of this process.
+        """Chooses a CPU for the next fork of this process. ``fork`` is a key for this fork.
 
         The chosen CPU has the fewest pinned forks. If several CPUs have equally few, the choice is
         random, so that two servers on one machine rarely choose the same CPU.
@@ -37,7 +37,7 @@ class CpuPins:
         self._cpu_of[fork] = min(cpus, key=taken.__getitem__)
 
     def pin(self, fork: Hashable) -> None:
-        """Pins the current process to the CPU that was chosen for ``fork``, the process's name.
+        """Pins the current process, a fork, to the CPU that :meth:`choose` chose for ``fork``.
 
         If the system refuses, logs a warning, and the process runs without a pin.
         """

@@ -1,4 +1,8 @@
-"""The command for dead letters: ``python -m celery_app.dead_letters list|show|replay|drop``."""
+"""The command for dead letters: ``python -m celery_app.dead_letters list|show|replay|drop``.
+
+A dead letter is a message that made workers die again and again, or a task that no worker can
+read.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,8 @@ from tasks.storage.result_cache import AttributionCache
 def main(arguments: Sequence[str]) -> int:
     """Runs the command, and returns the exit status.
 
-    The status is 1 if no dead letter has the given id, or if this dead letter can't be replayed.
-    The status is 2 for other errors.
+    The status is 1 if no dead letter has the given id, or if the dead letter with this id can't be
+    replayed. The status is 2 for other errors.
     """
     options = _options(arguments)
     try:

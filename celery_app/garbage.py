@@ -1,4 +1,4 @@
-"""Two settings of Python's garbage collector, for a process that has started and now serves."""
+"""Adjusts Python's garbage collector in two ways, for a process that has finished its start."""
 
 from __future__ import annotations
 

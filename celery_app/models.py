@@ -19,7 +19,10 @@ NOTICED_S = 1
 
 
 class Refused(Exception):
-    """A user asks for a rollout that leaves messages without a worker, or that makes no sense."""
+    """A requested rollout (which model version gets new messages) can't be made.
+
+    For example, no worker serves the requested version, or the requested share is 1 or more.
+    """
 
 
 @dataclass(frozen=True, slots=True)

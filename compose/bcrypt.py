@@ -1,8 +1,8 @@
 """Computes bcrypt password hashes, the only kind that Prometheus and Alertmanager read.
 
 Python's standard library has no bcrypt since 3.13, and :mod:`compose.passwords` runs before any
-package is installed. The passwords are random, so a slow hash would add no protection. The cost is
-the smallest that bcrypt allows, so this code need not be fast.
+package is installed. The passwords are random, so a slow hash would add no protection. For this
+reason, the number of rounds is the smallest that bcrypt allows, and plain Python is fast enough.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The health check of a container: ``python -m compose.probe URL [WORDS]``. Needs only Python.
 
-The exit status is 0 if the URL answers with status 200, and its page contains all the words.
+The exit status is 0 if the URL answers with a status of success, and the page contains all the
+words.
 """
 
 from __future__ import annotations

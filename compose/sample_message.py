@@ -5,9 +5,10 @@ program as a separate process: the program loads pandas to read the shipped mode
 ``make run`` has to watch the parts meanwhile. If there is no attribution, the exit status is 1, and
 the reason is printed in one line.
 
-A shipped model gets messages until this program can show three attributions: a sure one, a hard
-one, and one without an author, because the model abstained. Any other model gets one message,
-because this program knows no text of that model's authors.
+A shipped model gets messages until this program can show three attributions, or until there are no
+more messages. One attribution is right, with a high confidence. One is right, with a low
+confidence, because the message was hard. One has no author, because the model abstained. Any other
+model gets one message, because this program knows no text of that model's authors.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def _problem(error: HTTPError) -> str:
 
 
 def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[str]:
-    """Returns lines with three attributions: a sure one, an unsure one, and one without an author.
+    """Returns lines with three attributions: a sure one, a hard one, and one without an author.
 
     The last lines say how many messages were sent, and how many attributions were right. ``ask``
     sends a message. ``held_out`` has texts and their authors. ``least`` is the confidence below
@@ -192,8 +193,9 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 def kind(sample: Sample) -> str:
     """Returns the kind of a sample, according to its attribution.
 
-    The kinds are :data:`SURE`, :data:`HARD`, "right" for a right attribution that is neither sure
-    nor hard, "wrong", and :data:`ABSTAINED`.
+    The kind is :data:`ABSTAINED` if the model named no author, and "wrong" if the model named
+    another author than the true one. A right attribution is :data:`SURE` if its confidence is high,
+    :data:`HARD` if its confidence is low, and "right" if its confidence is between both.
     """
     if sample.answer["author"] is None:
         return ABSTAINED

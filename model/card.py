@@ -66,10 +66,10 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    ``probabilities`` has the shape (messages, authors). For each held-out message, a share of its
-    n-grams occurs in no training message: ``unseen`` has the mean and the standard deviation of
-    these shares. To detect drift, the monitor compares the traffic with the figures under the
-    result's key ``reference``.
+    ``probabilities`` has the shape (messages, authors). An n-gram that occurs in no training
+    message is unseen. ``unseen`` has the mean and the standard deviation, over the held-out
+    messages, of the share of a message's n-grams that are unseen. To detect drift, the monitor
+    compares the traffic with the figures under the result's key ``reference``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -127,7 +127,7 @@ def _accuracy(card: ModelCard) -> Iterator[str]:
 
 
 def _confidence(card: ModelCard) -> Iterator[str]:
-    """Yields a sentence on the error of the confidences, if they were fitted on few messages."""
+    """Yields a warning not to rely on the confidences, if few messages were used to fit them."""
     chosen_on = card.details.get("training", {}).get("messages_chosen_on", ENOUGH_TUNING)
     intervals = card.details.get("intervals")
     if chosen_on < ENOUGH_TUNING and intervals:

@@ -35,10 +35,9 @@ def check(
 ) -> None:
     """Checks that ``tensors`` has exactly the names and shapes of ``shapes``.
 
-    If they do not, the error's text names the tensor file in ``directory``.
-
     Raises:
-        ValueError: a name or a shape differs.
+        ValueError: a name or a shape differs. The error's text names the tensor file in
+            ``directory``.
     """
     actual = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if actual != shapes:

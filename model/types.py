@@ -274,8 +274,8 @@ class Novelty(Protocol):
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
         """Returns, for each text, the share of its features that training never saw, 0 to 1.
 
-        Byline calls this method with at most 8 texts a second. An error of this method makes no
-        message fail.
+        Byline calls this method with at most 8 texts a second. If this method raises an error, the
+        messages do not fail.
         """
 
 

@@ -1,4 +1,4 @@
-"""The Celery task ``byline.attribute``, which attributes the messages of a chunk."""
+"""The Celery task ``byline.attribute``, which attributes messages to authors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AttributeTask(Task):
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
         """Returns the function with which Celery receives a task.
 
-        The log lines of the returned function name the HTTP requests of the task's messages.
+        The returned function puts the ids of the messages' HTTP requests into its log lines.
         """
         receive = super().start_strategy(app, consumer, **kwargs)
 
@@ -70,7 +70,7 @@ class AttributeTask(Task):
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Computes the next messages of a chunk one at a time, and stores each outcome at once.
+        """Computes the next messages of a chunk one by one, and stores each outcome immediately.
 
         ``work`` limits the work of these messages, in units of :mod:`tasks.work`. Calls
         ``heartbeat()`` before each message.
@@ -104,8 +104,8 @@ class AttributeTask(Task):
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
         """Sends the replies of a finished batch if cache and broker are two servers.
 
-        If they are one server, the replies were sent together with the batch's results. In both
-        cases, counts the batch's messages in the metrics. Raises ``RedisError``.
+        If cache and broker are one server, the replies were sent together with the batch's results.
+        In both cases, counts the batch's messages in the metrics. Raises ``RedisError``.
         """
         self._batch_processor.replies.send(batch.answered, outcomes, batch.promised_outcomes)
         self._batch_processor.record(batch)
@@ -143,12 +143,12 @@ class AttributeTask(Task):
         self.fail_all([chunk], Revoked("the task was revoked or expired"))
 
     def run(self, *args: Any, **kwargs: Any) -> Attributions:
-        """Attributes ``messages``, a list of texts.
+        """Attributes ``messages``, a list of texts. All other arguments are optional.
 
-        Optional arguments: ``deadlines``, a list of Unix times or nulls; ``explain``, whether to
-        return evidence; ``version``, the model version on which the client based its message ids;
-        ``exact``, whether only the version ``version`` may answer. Clients of earlier releases also
-        send ``promised``, which has no effect.
+        ``deadlines`` is a list of Unix times or nulls. ``explain`` is true if the client wants
+        evidence. ``version`` is the model version with which the client computed the message ids.
+        ``exact`` is true if only this version may answer. Clients of earlier releases also send
+        ``promised``, which has no effect.
 
         Returns:
             A list with an item for each message, in order. The item is the message's attribution,

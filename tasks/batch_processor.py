@@ -165,9 +165,9 @@ class BatchProcessor:
 
         If a client and this worker computed different ids for a message, the mapping has the
         message's outcome under both ids. The client can then fetch the outcome by either id.
-        ``new`` maps this worker's ids to the batch's outcomes. ``known`` has these outcomes and the
-        outcomes of the chunk's earlier batches, because an earlier batch may have had a text that
-        is also in this batch.
+        ``new`` maps this worker's ids to the batch's outcomes. ``known`` also has the outcomes of
+        the chunk's earlier batches. If a text comes twice in a chunk, only the first batch with the
+        text computes its outcome. A later batch finds this outcome in ``known``.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new

@@ -126,7 +126,7 @@ class ChunkRequest(RedactedRequest):
         """Does nothing: a thread can't be killed. The unacknowledged task is delivered again."""
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
-        """Does nothing: a thread can't be killed. Only a task in no batch yet can be revoked."""
+        """Does nothing: a thread can't be killed. Tasks can be revoked until their batch begins."""
 
     @property
     def embed(self) -> dict[str, Any]:

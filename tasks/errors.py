@@ -1,6 +1,6 @@
 """The errors of messages and requests: exceptions with one base class, each with a stable code.
 
-Where each error is raised::
+Where most errors are raised::
 
     caller ──► api ──────────► Redis ──────────► worker ──► model
           Unauthorized      BrokerUnavailable  DeadlinePassed  ModelFailed
@@ -23,13 +23,13 @@ class BylineError(Exception):
 
 
 class InvalidMessage(BylineError):
-    """No model can attribute the message: its text has the wrong type, is empty or too long."""
+    """The message or the request is invalid, for example because a text is empty or too long."""
 
     code = "invalid"
 
 
 class DeadlinePassed(BylineError):
-    """The client's deadline passed before the model received the message."""
+    """The client's deadline passed before the message was attributed."""
 
     code = "deadline_passed"
 
@@ -71,7 +71,7 @@ class Unauthorized(BylineError):
 
 
 class RateLimited(BylineError):
-    """The API key sends more messages a second than the key's rate limit allows."""
+    """The API key asks for more work (:mod:`tasks.work`) a second than its rate limit allows."""
 
     code = "rate_limited"
 
@@ -81,7 +81,7 @@ class RateLimited(BylineError):
 
 
 class Overloaded(BylineError):
-    """So many messages wait already that Byline refuses further messages."""
+    """Byline refuses messages: too many wait, too many answers are promised, or memory is short."""
 
     code = "overloaded"
 
@@ -99,7 +99,7 @@ class CacheUnavailable(BylineError):
 
 
 class NoAnswer(BylineError):
-    """The message was accepted, but no worker answered before the wait for the answer ended."""
+    """The message was accepted, but no answer came: a timeout, a lost task or a stopped process."""
 
     code = "no_answer"
 
@@ -117,13 +117,13 @@ class NoModel(BylineError):
 
 
 class Conflict(BylineError):
-    """The feedback contradicts earlier feedback on the same message."""
+    """The feedback contradicts earlier or simultaneous feedback on the same message."""
 
     code = "conflict"
 
 
 class NotFound(BylineError):
-    """The id has no attribution: its message was never accepted, or the attribution has expired."""
+    """The id is unknown, or its attribution does not exist yet or has expired."""
 
     code = "not_found"
 

@@ -108,7 +108,7 @@ class MalformedTaskRecorder:
     """Counts malformed tasks, logs each kind of fault, and stores the tasks as dead letters.
 
     The recorder is one of the options of Celery's transport. ``celery inspect stats`` encodes these
-    options as JSON, so the recorder can be encoded as JSON.
+    options as JSON. There the recorder appears as the name of its class.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:

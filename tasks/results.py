@@ -51,5 +51,5 @@ def _to_builtins(outcome: Outcome) -> Any:
 
 
 def count_in_words(messages: int) -> str:
-    """Returns "1 message" or "7 messages"."""
+    """Returns the number with its noun, such as "1 message" or "7 messages"."""
     return f"{messages} message" if messages == 1 else f"{messages} messages"

@@ -123,9 +123,10 @@ class WorkerRegistry:
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
         """Registers that the worker ``node`` is alive and serves ``version``.
 
-        A worker calls this every few seconds, with ``started`` in its first call. ``card`` is its
-        encoded :class:`~tasks.messages.Announcement`. Also removes workers silent for 70 s. If no
-        operator set the rollout, and its version has no workers, the rollout moves to ``version``.
+        A worker calls this every few seconds. ``started`` is true in its first call. ``card`` is
+        the worker's :class:`~tasks.messages.Announcement`, encoded. Also removes workers silent for
+        70 s. If the rollout's current version has no workers, and no operator set the rollout, the
+        rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
@@ -214,7 +215,7 @@ class WorkerRegistry:
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets each version in ``gone`` (and its queue) if it had no worker for a day."""
+        """Forgets versions in ``gone``, and their queues, if not served or remembered for a day."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
@@ -250,11 +251,10 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Records since when Redis is reachable. The ``with`` block sends commands to Redis.
+        """Records since when Redis is reachable, by watching the commands of the ``with`` block.
 
-        Workers can't register during an outage of Redis, or while the whole machine sleeps. Without
-        this record, workers would seem dead afterwards. If Redis has not answered for a long time,
-        but answers now, the machine has slept.
+        Workers can't register while Redis is down or the machine sleeps. Without this record, the
+        workers would seem dead afterwards. ``ALIVE_S`` seconds without an answer count as sleep.
         """
         try:
             yield

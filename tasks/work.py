@@ -1,4 +1,4 @@
-"""Computes the work of messages: the unit of the limits for batches, chunks and API keys.
+"""Computes the work of messages. Batches, chunks and API keys have a limit of work.
 
 One unit of work is the attribution of one short message without evidence.
 """

@@ -1,8 +1,9 @@
 """Handles requests for attributions in ASGI, and passes all other requests to Flask.
 
-Nearly every request posts a message or reads an attribution, and waits most of the time. In this
-application, a waiting request occupies a coroutine. In Flask, the request would occupy a thread,
-and would cost more CPU time: for routing, and to create Flask's objects.
+An attribution is the model's answer for one message: who wrote the message. Nearly every request
+posts a message or reads an attribution, and waits most of the time. In Flask, a waiting request
+would occupy a thread, and would cost more CPU time: for routing, and to create Flask's objects. In
+the accelerator, the ASGI server of this folder, a waiting request occupies only a coroutine.
 """
 
 from __future__ import annotations

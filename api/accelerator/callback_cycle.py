@@ -113,7 +113,7 @@ def _head(
     headers: tuple[tuple[str, str], ...],
     default_headers: tuple[tuple[bytes, bytes], ...],
 ) -> bytes:
-    """Returns a response's head up to ``content-length: ``. :func:`encode` adds the number."""
+    """Returns a response's head up to ``content-length: ``. :func:`encode` adds the length."""
     own = HttpResponse(b"", status, mimetype, headers).asgi_headers()
     fields = [*default_headers, *(field for field in own if field[0] != b"content-length")]
     lines = [b"%b: %b\r\n" % field for field in fields]

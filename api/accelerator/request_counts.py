@@ -12,7 +12,10 @@ from api.request_metrics import RequestMetrics
 
 
 class RequestCounts:
-    """Gathers finished requests, and counts many at once. Only the event loop's thread uses it."""
+    """Gathers finished requests, and counts many of them at once.
+
+    Only the event loop's thread may use this object.
+    """
 
     def __init__(self) -> None:
         #: Durations in seconds, by route and status.

@@ -1,4 +1,4 @@
-"""Waits for the outcome of one message without a coroutine.
+"""Waits for the outcome of one message, an attribution or a failure, without a coroutine.
 
 A coroutine would cost several times as much CPU time as the callbacks here. For most requests,
 ``handle_fast`` takes the place of ``AttributionService.create``.
@@ -27,9 +27,9 @@ def handle_fast(
 ) -> bool:
     """Finds the author of the request's message, and passes the response to ``on_response``.
 
-    The request must have no query, and its API key, if any, must have no rate limit. Returns True.
-    If the request has a list of messages or a large body, this function does nothing and returns
-    False. It raises the same errors as ``AttributionService.create``.
+    Returns False, and does nothing, if the request has a list of messages or a large body.
+    Otherwise returns True. The request must have no query. Its API key, if any, must have no rate
+    limit. Raises the same errors as ``AttributionService.create``.
     """
     if len(posted.body) > INLINE_PARSE_BYTES:
         return False

@@ -44,7 +44,7 @@ class KeysFile:
         background.start(self._check_later, "The check of the keys file")
 
     def check(self) -> None:
-        """Reloads the file if it has changed, but not while it still changes between two checks.
+        """Reloads a changed file once two checks in a row find the file in the same state.
 
         A file that changes between two checks may be incomplete, and an incomplete file may look
         valid. If the file is invalid, the earlier keys stay in force. Each error is logged once.

@@ -27,10 +27,10 @@ class RateLimiter:
         self._client = client
 
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
-        """Checks that a key's rate allows ``amount`` more messages now, and counts the messages.
+        """Checks that a key's rate allows the work ``amount`` now, and counts this work.
 
-        Messages that pass add to the key's debt. The debt shrinks at the key's rate. Messages pass
-        if the key has no debt, or if the key's rate clears the new debt within one second.
+        Work (see :mod:`tasks.work`) that passes is added to the key's debt, which shrinks at the
+        key's rate. Work passes if the key has no debt, or if the new debt is gone in one second.
 
         Raises:
             RateLimited: the client sends faster than the key's rate.

@@ -56,9 +56,9 @@ def decode_body(
     keys: Callable[[RequestT], Sequence[bytes]],
     fields: Sequence[str],
 ) -> RequestT:
-    """Decodes the JSON body of a request. ``fields`` are the known names, for error texts.
+    """Decodes the JSON body of a request. Error texts may suggest names from ``fields``.
 
-    ``keys(request)`` returns all JSON keys that the decoded request may have.
+    ``keys(request)`` returns all JSON keys that the decoded request may have, in quotation marks.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.

@@ -231,7 +231,7 @@ class Strikes:
 
         The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` for each
         of these failures: Byline ends late, its exit status is not ``exit_status``, or it leaves
-        processes or files behind.
+        processes or files behind. The last check is made only if ``exit_status`` is 0.
         """
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():

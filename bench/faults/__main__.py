@@ -1,4 +1,4 @@
-"""Breaks each part of Byline under load, and accounts for every message: ``make faults``.
+"""Breaks each part of Byline under load, and records each message's outcome: ``make faults``.
 
 Byline is started anew for each fault. The load is 500 messages a second, and most faults happen ten
 seconds after its start. A message has one of four outcomes. *Answered*: Byline gives the answer at
@@ -10,8 +10,9 @@ A refusal is allowed only if its error code asks the client to try again, such a
 A cut connection is allowed only if the fault ends the api. Two outcomes are never allowed: status
 500, and no response on an open connection. A power cut with ``appendfsync everysec`` is allowed to
 lose the messages of the last two seconds before the cut. These messages count as refused.
-Most faults end with a check: the answered messages are sent again. If a new answer differs
-from the first answer to the message, this counts as a doubled effect.
+
+Most faults end with a check: the answered messages are sent again. The column *effects doubled* of
+the results counts the answers that differ from the first answer to the same message.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcomes of a fault's messages, and how many answers differ from the first answer."""
+    """The outcomes of a fault's messages, and how many answers contradict an earlier answer."""
 
     loss: Loss
     #: Number of answers that differ from the first answer to the same message.

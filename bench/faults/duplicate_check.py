@@ -1,4 +1,4 @@
-"""Checks that no message had its effect twice, that is, got two different attributions.
+"""Counts answers that differ from their message's first answer, and texts computed twice.
 
 After a load, the check sends each answered message again. The new answer must have the same author
 and the same confidence as the message's first answer.

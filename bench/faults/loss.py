@@ -70,13 +70,13 @@ def measure(
 ) -> Loss:
     """Sends ``number`` messages, calls ``strike`` during the load, and returns the outcome.
 
-    ``rate`` is in messages a second. ``strike`` causes the fault, and is called as soon as the
-    share ``breaks_at`` of the messages is sent. If ``then_s`` is given, the load ends ``then_s``
-    seconds after ``strike`` has returned, but at the latest after ``number`` messages. If
-    ``strike`` raises an exception, this function raises the exception after the load.
+    ``rate`` is in messages a second. ``strike`` causes the fault, and is called when the share
+    ``breaks_at`` of the messages is due. If ``then_s`` is given, the load ends ``then_s`` seconds
+    after ``strike`` has returned, but at the latest after ``number`` messages. If ``strike`` raises
+    an exception, this function raises the exception after the load.
 
     Raises:
-        RuntimeError: ``strike`` took longer than the load.
+        RuntimeError: ``strike`` had not returned when the last message was due.
     """
     recorder = recorder or Recorder(passages)
     load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(rate))
@@ -140,7 +140,7 @@ def kill(pids: Sequence[int]) -> Callable[[], None]:
 def count_kept(target: Target, paths: Sequence[str]) -> int:
     """Returns how many promised answers come within ``PROMISE_S`` seconds.
 
-    ``paths`` are the URL paths of the promised answers.
+    The api has promised these answers with status 202. ``paths`` are the URL paths of the answers.
     """
     until = time.monotonic() + PROMISE_S
     waiting = list(paths)

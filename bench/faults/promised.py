@@ -1,9 +1,9 @@
-"""Faults that test whether promised answers still come after something broke.
+"""Faults that test whether the answers that the api promised still come.
 
 Each fault is a function, which gets a new instance of Byline. The function sends messages with
 ``?wait=0``, so that the api promises the answers with status 202. Then the function breaks
-something, and fetches each promised answer. It returns how many messages were answered, how many
-were refused for which reason, and how many were lost.
+something, and fetches each promised answer. The result counts the answered messages, the lost
+messages and, for each reason, the refused messages.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ class Account:
 def fill_queue(system: Started) -> Loss:
     """Freezes a worker, sends messages until the api refuses some, and fills Valkey's memory.
 
-    The queue gets copies of a task until Valkey has no memory left. Then the worker is killed, and
-    its successor has to give all promised answers. Returns the outcome of the messages.
+    To fill the memory, the fault adds copies of a task to the queue. Then the fault kills the
+    worker. The worker's successor has to give all promised answers. Returns the outcome of the
+    messages.
     """
     worker, account = first_pid(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)

@@ -1,11 +1,11 @@
 """Ten minutes of load with random faults: ``make soak``.
 
 Every 10 to 20 seconds there is a fault: for example, a process is killed or frozen. The faults are
-random, but depend only on a seed, so that a run can be repeated. In the end every message must have
-an allowed outcome, and no message may have got two different answers. The memory and the number of
-open files of each part must not have grown too fast. With ``--crowded`` the cache is always full, a
-second client with its own API key sends as much as it can, and promised answers are fetched 30 s to
-10 min later.
+random, but depend only on a seed, so that a run can be repeated. In the end, the test checks that
+every message has an allowed outcome, and that no message got two different answers. The test also
+checks that the memory and the number of open files of each part did not grow too fast. With
+``--crowded`` the cache is kept full, a second client with its own API key sends as much as it can,
+and promised answers are fetched 30 s to 10 min after the promise.
 """
 
 from __future__ import annotations

@@ -112,8 +112,8 @@ def _report(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
 def _messages(scenario: Scenario) -> int:
     """Returns how many messages the load will send.
 
-    For a closed loop, the number is an estimate: what a system that answers ``CLOSED_RATE``
-    messages/s would get.
+    A closed loop sends as many messages as the system answers. For such a loop, the number is an
+    estimate: it assumes that the system answers ``CLOSED_RATE`` messages/s.
     """
     seconds = scenario.warmup_seconds + scenario.seconds
     return min(scenario.most_messages, math.ceil((scenario.rate or CLOSED_RATE) * seconds))

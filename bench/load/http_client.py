@@ -40,9 +40,9 @@ class Owner(Protocol):
         """
 
     def lost(self, connection: Connection) -> None:
-        """Called when ``connection`` is closed.
+        """Takes note that ``connection`` is closed.
 
-        If a request was unfinished, :meth:`finished` is called first.
+        If a request was unfinished, the connection calls :meth:`finished` first.
         """
 
 
@@ -68,7 +68,7 @@ def render(
 
 
 class Connection(asyncio.Protocol):
-    """A connection to the target, which sends one request at a time."""
+    """A connection that sends one request at a time to the target."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner

@@ -3,7 +3,7 @@
 In an open loop each request is due at a fixed time, even if responses are late. A request waits
 while all connections are busy, and its latency counts from the time at which it was due. So if a
 system stalls, every request that was due during the stall has a high latency (no coordinated
-omission).
+omission). In a closed loop each connection sends a request as soon as its last request has ended.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class HttpLoad:
         """Runs the load. Afterwards, the caller has to call the recorder's ``judge_kept``.
 
         The measurement begins after ``warmup_s`` seconds, and takes ``seconds`` seconds. The load
-        ends earlier once ``max_messages`` messages are sent. The messages of the warm-up count.
+        ends earlier once ``max_messages`` messages are sent, including those of the warm-up.
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:

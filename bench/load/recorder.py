@@ -1,7 +1,8 @@
 """Records the outcome of each request of a load, with little CPU time while the load runs.
 
-Response bodies are kept as bytes, and decoded once the load is over. Failures are counted at once,
-except failures that only the decoded body shows.
+Response bodies are kept as bytes, and decoded once the load is over. If kept bodies and messages
+exceed ``KEPT_BYTES``, the oldest bodies are decoded earlier. Failures are counted at once, except
+failures that only the decoded body shows.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Promise(msgspec.Struct):
 
 
 class Problem(msgspec.Struct):
-    """An error response. A peer may omit ``code``."""
+    """An error response. A system that Byline is compared with may omit ``code``."""
 
     code: str = ""
 
@@ -102,9 +103,9 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Returns about how many bytes of memory a response's body and its request's messages take.
+    """Estimates how many bytes of memory a response's body and its request's messages take.
 
-    The estimate multiplies the length of the first text by the number of messages.
+    The estimate assumes that all texts are as long as the first text.
     """
     return len(body) + len(messages) * (len(messages[0].text) + ADDED_BYTES)
 
@@ -114,8 +115,7 @@ class Recorder:
     """The figures of all requests that were due while the load was measured.
 
     Most figures are arrays with an item for each request, or with an item for each answer. A
-    response may be kept undecoded. Until :meth:`judge_kept` decodes such a response, only its times
-    are known.
+    response may be kept undecoded. Until such a response is decoded, only its times are known.
     """
 
     passages: Sequence[Passage]

@@ -1,4 +1,4 @@
-"""Renders requests before the load begins: to render a request costs more than to send it."""
+"""Renders requests as bytes before the load begins: rendering costs more than sending."""
 
 from __future__ import annotations
 

@@ -14,13 +14,16 @@ from bench.peers import marks
 class Peer:
     """A serving system that Byline is compared with, and how to start, reach and stop it.
 
-    Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
-    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS``, the URL of a Valkey that
-    runs only if the peer needs it; ``BENCH_MODEL`` if the model is not the default model; and
-    ``BENCH_RUN``, a value that no other run has, by which the run's processes are found. A part
-    listens on 127.0.0.1. At the end, each part gets SIGTERM, in the reverse order of the start.
-    ``stop_seconds`` later, the processes that :func:`bench.peers.marks.processes` still finds are
-    killed.
+    Each part of a peer is started in the repository's root, which is also the part's
+    ``PYTHONPATH``. The part inherits the benchmark's environment variables. The part also gets the
+    variables in ``env``, and three variables of its run. ``BENCH_PORT`` is the port on which the
+    peer's HTTP server has to listen, at 127.0.0.1. ``BENCH_REDIS`` is the URL of a Valkey, which
+    runs only if the peer needs Valkey. ``BENCH_RUN`` is a value that no other run has: by this
+    value, the run's processes are found. If the benchmark itself has the variable ``BENCH_MODEL``,
+    the peer serves the model class that this variable names, and not the default model.
+
+    At the end, each part gets SIGTERM, in the reverse order of the start. ``stop_seconds`` later,
+    the processes that :func:`bench.peers.marks.processes` still finds are killed.
     """
 
     #: The name in the tables.

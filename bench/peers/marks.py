@@ -19,8 +19,8 @@ class Process(NamedTuple):
 def processes(run: str) -> dict[int, Process]:
     """Returns the processes that were started with ``BENCH_RUN=run``, and their descendants.
 
-    The result maps the id of each process to the process. Descendants are included because a
-    process that sets a title overwrites its environment.
+    The result maps the id of each process to the process. A process that sets its title overwrites
+    its environment, so ``BENCH_RUN`` may be gone. Such a process is found as a descendant.
     """
     everything: dict[int, Process] = {}
     found: set[int] = set()

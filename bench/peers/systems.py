@@ -37,7 +37,7 @@ class PeerSystem:
 
     @property
     def target(self) -> Target:
-        """The peer's address, which takes single messages and bulk requests."""
+        """The peer's address. Its URL path takes single messages and bulk requests."""
         return Target("127.0.0.1", self._port, self.peer.path)
 
     def __enter__(self) -> PeerSystem:

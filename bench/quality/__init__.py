@@ -1,1 +1,1 @@
-"""Trains models on several kinds of corpora, and compares their quality with a reference."""
+"""Trains models on several kinds of corpora, and compares the models with a tuned SVM."""

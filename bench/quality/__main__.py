@@ -1,4 +1,4 @@
-"""Trains models on several kinds of corpora, and compares their quality with a reference.
+"""Trains models on several kinds of corpora, and compares the models with a reference.
 
 The reference is a tuned support vector machine. ``python -m bench.quality --git REPOSITORY`` makes
 the corpora, trains a model on each corpus, fits the reference to the messages of each corpus, and

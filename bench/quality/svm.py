@@ -51,7 +51,7 @@ def measure(corpus: Corpus) -> Reference:
 def _scores(
     corpus: Corpus, folds: Sequence[int], fold: int, penalties: Sequence[float]
 ) -> dict[float, Floats]:
-    """Fits one SVM to the texts in ``folds`` for each penalty.
+    """Fits an SVM to the texts in ``folds``, once with each penalty.
 
     Returns a mapping from a penalty to the scores that the SVM with this penalty gives the texts in
     the fold ``fold``. The scores are an array with a row for each text, and a column for each

@@ -214,7 +214,10 @@ def _stack(axes: Axes, run: Run, samples: Sequence[tuple[float, Mapping[str, flo
 
 
 def _colours(timeline: Sequence[Second]) -> dict[str, str]:
-    """Returns the colour of each part in all plots. The part with the most memory comes first."""
+    """Returns a mapping from each part to the part's colour, which is the same in all plots.
+
+    The part with the highest peak memory comes first, and gets the first colour.
+    """
     peaks: dict[str, int] = {}
     for second in timeline:
         for part in second.cpu | second.pss:

@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True):
 class Totals(msgspec.Struct, frozen=True):
     """The numbers of requests and messages in a run, by outcome, and the throughput.
 
-    Except for ``requests``, all numbers count messages: a bulk request counts all its messages.
+    All numbers except ``requests`` count messages: a bulk request of 10 messages counts as 10.
     """
 
     requests: int

@@ -92,7 +92,10 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns a text on the second load: its rate, and how many of its messages failed."""
+    """Returns a text on the second load: its rate, and how many of its messages failed.
+
+    The second load has an API key of its own. ``totals`` has the figures of the second load.
+    """
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 

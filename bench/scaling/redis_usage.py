@@ -100,9 +100,9 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
     """Returns the commands, CPU time and traffic that one message of a load costs Valkey.
 
     ``load`` is the growth of Valkey's counters under the load. ``idle`` is the growth of the
-    counters in an idle system. This growth is scaled to the time of the load, and subtracted.
-    ``messages`` is the number of answered messages of the load. ``throughput`` is in messages per
-    second.
+    counters in an idle system. The function scales ``idle`` to the load's duration, and subtracts
+    the scaled growth from ``load``. ``messages`` is the number of answered messages of the load.
+    ``throughput``, in messages per second, is copied to the result.
     """
     share = load.seconds / idle.seconds
 

@@ -72,7 +72,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """How much CPU time Valkey took to run the recorded commands of one load again."""
+    """The CPU time that Valkey took to replay the recorded commands of one load."""
 
     load: str
     #: Messages whose commands were recorded.
@@ -104,7 +104,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
-    """Returns the items for round ``number``: rotated, so that each round begins with another."""
+    """Returns the items for round ``number``, rotated: each round begins with another item."""
     first = number % len(items)
     return [*items[first:], *items[:first]]
 

@@ -122,7 +122,7 @@ class Started(Running):
         return self
 
     def launch(self) -> None:
-        """Starts the runner, the process of `make run`, and does not wait for the parts."""
+        """Starts the runner, the process of `make run`. Returns before the parts are ready."""
         command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
         assert self.log is not None
         with self.log.open("wb") as output, interrupts_held():
@@ -216,10 +216,10 @@ def interrupts_held() -> Iterator[None]:
 
 
 def status(name: str, main: Callable[[], int]) -> int:
-    """Calls ``main``, and returns the exit status of the program ``name``.
+    """Calls ``main``, and returns the exit status for this program.
 
-    The status is 2 if the system under test does not run, and 130 on Ctrl-C. Otherwise it is the
-    result of ``main``.
+    The status is 2 if the system under test does not run, and 130 on Ctrl-C. Otherwise the status
+    is the result of ``main``. ``name`` is this program's name, for the error message.
     """
     try:
         return main()
@@ -247,11 +247,12 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different free ports of the loopback address. No process gets a reserved port.
+    """Returns different free ports of the loopback address, and reserves these ports.
 
-    The last ``RESERVED`` ports of each process are reserved until the process ends. The ports are
-    outside of the range that the operating system gives to clients. They are at least 10 apart,
-    because several workers have their metrics on consecutive ports.
+    No call, in any process, returns a reserved port. The last ``RESERVED`` ports that a process got
+    stay reserved until the process ends. The ports are outside of the range that the operating
+    system gives to clients. The ports are at least 10 apart, because several workers have their
+    metrics on consecutive ports.
     """
     ports: list[int] = []
     for port in random.sample(range(15_000, 30_000, 10), 20 * count):
@@ -261,10 +262,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    """Binds a socket to ``port``. Returns whether the port was free.
+    """Tries to reserve the ten ports that end with ``port``. Returns whether this succeeded.
 
-    The socket tells other processes, which start a system at the same time, that the ten ports up
-    to ``port`` are taken, even before a server listens on them.
+    Binds a socket to ``port``. While the socket is open, no process can reserve the same ten ports.
+    So the ports are reserved even before a server listens on them.
     """
     holder = socket.socket()
     try:

@@ -111,9 +111,9 @@ class AttributionClient:
         """Sends messages, and waits for their outcomes.
 
         Returns a list of pairs, one for each message, in order: the message's entry and the
-        message's outcome. An entry that has no outcome when the wait ends is paired with None if
-        the caller can fetch the outcome later, by the message's id. Otherwise such an entry is
-        paired with a failure.
+        message's outcome. When the wait ends, some entries may have no outcome. Such an entry is
+        paired with None if the caller can fetch the outcome later, by the message's id. Otherwise
+        such an entry is paired with a failure.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.

@@ -61,7 +61,7 @@ _OUTCOMES = {
 class Dispatcher:
     """Sends the messages of one process, and gives each message its outcome.
 
-    Make and use it in the thread of one event loop.
+    Make and use this object in the thread of one event loop.
     """
 
     def __init__(

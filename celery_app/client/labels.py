@@ -99,9 +99,10 @@ class Labels:
         return before
 
     async def _trace(self, name: str) -> list[str]:
-        """Returns a message's replaced authors. The author that was replaced first comes first.
+        """Returns the authors that corrections have replaced, in the order of the corrections.
 
-        A correction replaces an author. ``name`` is the Redis key of the message's present author.
+        If there are more than :data:`MAX_TRACE`, the result has only the last of them. ``name`` is
+        the Redis key of the message's present author.
         """
         found: Any = await self._cache.type(name + TRACE)
         authors: Any = await self._cache.lrange(name + TRACE, 0, -1) if found == b"list" else []
@@ -135,11 +136,11 @@ class Labels:
         self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
 
     async def _slice(self, name: str, version: str) -> str:
-        """Returns the Redis key of the counts for the period in which an author was counted.
+        """Returns the Redis key of the counts to which a message's author was added.
 
         Each short period has its own counts, under its own key. ``name`` is the Redis key that
-        holds the author. The remaining time to live of ``name`` tells when the author was counted.
-        ``version`` is the model version that made the attribution.
+        holds the author. The remaining time to live of ``name`` tells in which period the author
+        was counted. ``version`` is the model version that made the attribution.
         """
         left_ms: Any = await self._cache.pttl(name)
         return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)

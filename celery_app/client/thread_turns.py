@@ -1,4 +1,8 @@
-"""Limits how many threads have a turn. A thread waits for its turn only while turns are short."""
+"""Limits how many threads run a section of code at the same time.
+
+A turn is the time that one thread spends in the section. A thread waits for its turn only while
+turns are short.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ class ThreadTurns:
         self._last_end = -math.inf
 
     def acquire(self) -> bool:
-        """Tries briefly to begin a turn of this thread. Returns whether the turn has begun."""
+        """Takes a turn if one is free or becomes free soon. Returns whether a turn was taken."""
         if self._turns.acquire(blocking=False):
             return True
         last = time.monotonic() + LONGEST_S

@@ -1,4 +1,4 @@
-"""Settings of the api: chunks, waits, limits for callers, addresses, processes and threads."""
+"""Settings of the api: limits of tasks and requests, times, addresses, keys, processes, threads."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
         """The upper bound of the number of tasks that a worker holds.
 
         This number of tasks fills at least four batches, even if each task holds only one message:
-        two batches are on the device, and two wait. The batcher has a limit of its own, for the
-        work of the waiting tasks.
+        two batches are on the device, and two wait. The worker's batcher, which forms the batches,
+        also limits the work of the waiting tasks, in units of :mod:`tasks.work`.
         """
         return 4 * self.batch_messages
 

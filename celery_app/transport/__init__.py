@@ -1,4 +1,4 @@
-"""A Celery transport for Redis. It takes a task and records it as unacknowledged in one step."""
+"""A Celery transport for Redis that takes a task and records it as unacknowledged in one step."""
 
 from celery_app.transport.transport import Transport
 

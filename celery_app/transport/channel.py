@@ -3,8 +3,8 @@
 Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
 lost. This channel sends one command, a *claim*: a Lua script that takes several tasks and records
-them in one step. The script writes the same data as kombu. So kombu's own workers can handle these
-tasks, and kombu's sweep can requeue the tasks of dead workers.
+them in one step. The script writes the same data as kombu. So workers with kombu's own channel can
+handle these tasks, and kombu's sweep can requeue the tasks of dead workers.
 
 To wait for a task without taking it, the worker sends a command that moves a task from the end of a
 list to the end of the same list. This command can wait on one list only. So the worker reads its
@@ -128,7 +128,10 @@ class Channel(OneClientChannel):
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        """Returns one task of a queue. With ``no_ack`` the task is acknowledged at once."""
+        """Returns one task of a queue; None if the queue is empty.
+
+        If ``no_ack`` is True, this method acknowledges the task at once.
+        """
         message = super().basic_get(queue, no_ack, **kwargs)
         if message is not None and no_ack:
             self.qos.ack(message.delivery_tag)
@@ -223,9 +226,10 @@ class Channel(OneClientChannel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Makes a task a dead letter if the block fails, unless Redis or the machine is the cause.
+        """Turns a task into a dead letter if the ``with`` block, which delivers the task, fails.
 
-        Kombu would treat the error as a lost connection, and deliver the task again and again.
+        An error that Redis or the machine causes is raised again instead. Kombu would treat an
+        error that the task causes as a lost connection, and deliver the task again and again.
         """
         try:
             yield

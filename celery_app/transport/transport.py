@@ -35,11 +35,14 @@ class Transport(redis.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Makes the worker's event loop call the poller at each turn.
 
-        Passes a :class:`Loop` in the place of the event loop to kombu's own method.
+        Gives kombu's own method a :class:`Loop`, which wraps the event loop.
         """
         super().register_with_event_loop(connection, Loop(loop))
 
 
 def _log(kind: str, _queue: str, _size: int) -> None:
-    """Logs the fault of a malformed task, in processes that write no dead letters."""
+    """Logs that unreadable tasks are dropped. ``kind`` says what is wrong with a task.
+
+    The transport calls this function in processes that write no dead letters.
+    """
     log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

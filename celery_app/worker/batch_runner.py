@@ -56,7 +56,7 @@ class Batch(NamedTuple):
     def complete(self) -> bool:
         """Whether this batch is the last batch that its requests need.
 
-        A large task needs several batches. Any other request needs one.
+        The request of a large task needs several batches. Any other request needs one batch.
         """
         return self.large is None or not self.live or self.large.progress.complete
 
@@ -150,10 +150,10 @@ class BatchRunner:
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Requeues, after a delay, the requests that need the cache. Returns the other requests.
 
-        Called while the cache can't be reached. A request needs the cache in two cases. Its client
-        wants a result, which is stored in the cache. Or a worker died while it had the task, so the
-        messages are tried one at a time, and the cache counts the trials. All other requests need
-        only a reply.
+        Called while the cache can't be reached. A request needs the cache if its client wants a
+        result, because results are stored in the cache. A request also needs the cache if a worker
+        died while it had the request's task: the messages of such a task are tried one at a time,
+        and the trials are counted in the cache. All other requests need only a reply.
         """
         requeued = [request for request in requests if request.orphaned or request.wants_result]
         self._delayed_requeue.add(requeued)
@@ -184,9 +184,9 @@ class BatchRunner:
     def _store(self, batch: Batch) -> list[Traced]:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
-        If a separate cache server can't be reached, replies and pending results still work,
-        since they are at the broker. In this case, only the tasks whose clients want Celery's
-        result go back to the queue.
+        If the cache is a separate server and can't be reached, only the tasks whose clients want
+        Celery's result go back to the queue. Replies and pending results (outcomes kept for
+        clients) still work, because they are stored at the broker.
         """
         cooldown, outcomes, traced = self._task.cache_cooldown, [], []
         stored = not cooldown.resting

@@ -1,4 +1,4 @@
-"""The spans of a batch: its wait in the queue, the cache lookup, the forward pass, the storing.
+"""Makes the tracing spans of a batch: wait in the queue, cache lookup, forward pass, storing.
 
 The spans are made when the batch has ended, from times that the worker measures anyway. Nothing
 calls this module while tracing is off. See :mod:`monitoring.instruments.tracing`.
@@ -95,9 +95,10 @@ def _record_steps(
 def _record_waits(
     tracer: SpanTracer, batch: Batch, requests: Sequence[ChunkRequest], span: Span
 ) -> None:
-    """Makes a span for each chunk's wait in the queue, and links each span to the batch's span.
+    """Makes a span for each task's wait in the queue, and links each span to the batch's span.
 
-    The parent of each new span is the span in which the chunk was sent.
+    The parent of each new span is the span in which the task was sent. If this parent or the time
+    of sending is missing, the task gets no span.
     """
     started = time.time() - (time.monotonic() - batch.started)
     for request, chunk in zip(requests, batch.in_flight.chunks, strict=True):
@@ -120,7 +121,7 @@ def _version(batch: InFlightBatch) -> str:
 
 
 def _contexts(tracer: SpanTracer, requests: Sequence[ChunkRequest]) -> list[SpanContext]:
-    """Returns the contexts of the spans that the headers of the tasks name.
+    """Returns the span contexts that the headers of the tasks contain.
 
     First come the spans in which the tasks were sent, then the spans of the HTTP requests. Any
     client can send any header, so invalid values are left out.

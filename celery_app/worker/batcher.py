@@ -1,4 +1,4 @@
-"""The batcher. Tasks that arrive while the model computes become the next batch.
+"""Gathers the tasks that arrive while the model computes, and makes them the next batch.
 
 Celery receives tasks as usual: its default strategy checks expiry and revocation, sends events and
 holds tasks with an ETA. Only the last step differs: a request for :data:`~tasks.messages.TASK` goes
@@ -77,8 +77,8 @@ class Batcher:
 
         A batch waits for further tasks until it is full, or until its first task has waited for
         ``wait_s`` seconds. The batcher takes more tasks only while it expects to finish all
-        waiting tasks within ``max_wait_s`` seconds. For this, it assumes the speed of the batch of
-        small tasks that was finished last.
+        waiting tasks within ``max_wait_s`` seconds. This estimate uses the speed of the last
+        finished batch of small tasks (tasks that fit into one batch).
         """
         self._task = task
         self._executor = executor
@@ -112,13 +112,13 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether to take more tasks from the broker.
 
-        True if fewer than two batches wait in this worker, and all waiting tasks will be done in
-        ``max_wait_s`` seconds. The limits are low because another worker, even if it is idle, can't
-        take the tasks that wait here.
+        True if fewer than two batches wait in this worker, and the worker is expected to finish all
+        waiting tasks in less than ``max_wait_s`` seconds. The limits are low because other workers,
+        even idle workers, can't take the tasks that wait here.
 
-        Low-priority tasks count for the time, but not for the number of batches. All large tasks
-        together count as at most one batch, because a later task waits for only one of their
-        batches. But if their work is :data:`MAX_LARGE_WORK` units or more, the result is False.
+        Low-priority tasks count only for the time. All large tasks together count as at most one
+        batch, because a later task waits for only one of their batches. But the result is False if
+        the large tasks have :data:`MAX_LARGE_WORK` or more units of work.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -198,9 +198,9 @@ class Batcher:
                 self._start_if_needed()
 
     def _free_memory(self) -> None:
-        """If memory is short, frees the device memory that is kept for later batches.
+        """Frees the device memory that is kept for later batches, if memory is short.
 
-        Does nothing if this memory was freed a moment ago.
+        Does nothing if this memory was freed in the last :data:`FREE_S` seconds.
         """
         if self._is_freeing_due():
             self._freed_at = time.monotonic()
@@ -210,10 +210,11 @@ class Batcher:
         return self._memory_is_short and time.monotonic() > self._freed_at + FREE_S
 
     def _run_batches(self) -> None:
-        """Runs one batch and, if the device computes without the thread, the batches that follow.
+        """Runs one batch. On some devices, also runs the batches that follow.
 
-        On such a device, the next batch begins before the previous batch is finished. If one of
-        these two batches fails, the other batch is still finished.
+        If the device can compute while the model's thread does other work, the next batch begins
+        before the previous batch is finished. If one of these two batches fails, the other batch is
+        still finished.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):

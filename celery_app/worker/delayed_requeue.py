@@ -28,7 +28,7 @@ class DelayedRequeue:
         self._thread: threading.Thread | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
-        """Adds requests that a thread gives back later. The first request starts this thread."""
+        """Adds requests, which a thread gives back later. Starts this thread if needed."""
         with self._changed:
             if requests and not self._requests:
                 self._due = time.monotonic() + self._seconds

@@ -45,8 +45,8 @@ def _create(settings: Settings, options: argparse.Namespace) -> str:
 def _note(settings: Settings, names: Sequence[str]) -> str:
     """Returns a note on the backup for the terminal.
 
-    The note says that the backup has no queue and no cache, or that it holds private texts.
-    ``names`` are the archive's members.
+    The note says either that the backup has no queue and no cache, or that the backup holds
+    private texts. ``names`` are the archive's members.
     """
     if settings.redis_url is not None:
         return "it has no queue and no cache: these are in the Redis of BYLINE_REDIS_URL"

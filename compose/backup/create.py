@@ -25,8 +25,8 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
     has the date. An archive that can't be completed is removed.
 
     Returns:
-        The archive's path, and the names of its members. The member that describes the backup is
-        left out.
+        The archive's path, and the names of its members, except the member that describes the
+        backup.
 
     Raises:
         BackupError: Valkey replaced its files during each attempt to open them.

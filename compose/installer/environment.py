@@ -54,11 +54,10 @@ class Environment:
             )
 
     def needed_by(self, requirement: str) -> list[str] | None:
-        """Returns a list of the packages that a package needs, as pip reports them.
+        """Returns a list of the packages that a package needs, or None if pip can't read the list.
 
-        ``requirement`` is the package with its pinned version. Installs nothing. pip reads the list
-        from a build of the package in the index that pip uses without further options. Returns None
-        if pip can't read the list.
+        ``requirement`` is the package with its pinned version. pip reads the list from a build of
+        the package in the index that pip uses without further options. Installs nothing.
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")

@@ -23,8 +23,8 @@ class Progress:
     """Shows what the ``with`` block is doing, and for how many seconds already.
 
     On a terminal, one line is kept up to date. Otherwise, for example in a file, a line is printed
-    every :data:`LINE_S` seconds. A block does not begin to count these seconds anew: it counts them
-    from the last line that any block printed. So lines also appear during a row of short blocks.
+    every :data:`LINE_S` seconds. These seconds begin at the last line, even if an earlier block
+    printed that line. So lines also appear during a row of short blocks.
     """
 
     #: Monotonic time of the last line that any block printed.
@@ -83,7 +83,7 @@ def _columns() -> int:
 
 
 def megabytes(folder: Path) -> str:
-    """Returns the size of all files in a folder, as text in MB. Files may vanish meanwhile."""
+    """Returns the size of all files in a folder, as text in MB. Skips files that just vanished."""
     size = 0
     for parent, _, names in os.walk(folder):
         for name in names:

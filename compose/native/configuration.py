@@ -27,8 +27,9 @@ RETRIES = 4
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
     """Writes supervisord's configuration and the parts' scripts. Returns the configuration's path.
 
-    A part's command is in a script of its own, because `` #``, `` ;`` and ``%`` have a special
-    meaning in supervisord's configuration. The path of the run folder has none of these characters.
+    A command may hold `` #``, `` ;`` or ``%``, which have a special meaning in supervisord's
+    configuration. So each part's command is in a script, and the configuration names only the
+    script. The script's path has none of these characters.
     """
     for part in parts:
         # The shell is supervisord's child, and becomes the part's process by exec.

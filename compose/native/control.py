@@ -62,10 +62,11 @@ class Control:
         lock: int,
         stop: StopSignal,
     ) -> None:
-        """Prepares the run folder, and starts nothing yet.
+        """Prepares the run folder, which holds supervisord's files, and starts nothing yet.
 
-        ``folder`` is the state folder. ``lock`` is the descriptor of the state folder's lock file.
-        supervisord inherits the descriptor.
+        ``folder`` is the state folder, which holds the logs and the data. ``lock`` is the
+        descriptor of the state folder's lock file. supervisord inherits the descriptor, so that the
+        state folder stays locked as long as supervisord runs.
         """
         self.logs = folder / "logs"
         #: Process ids of the running parts, by name.
@@ -110,7 +111,7 @@ class Control:
             remove_run_dir(self.logs.parent)
 
     def check(self) -> None:
-        """Prints which parts have ended, and restarts the parts that supervisord has given up.
+        """Prints which parts have ended, and restarts those that supervisord no longer restarts.
 
         Also restarts supervisord if it has ended. The caller has to call this method repeatedly.
         """
@@ -172,8 +173,8 @@ class Control:
     def _follow(self, name: str, pid: int) -> None:
         """Records the process id of a part. Prints a line if the part was restarted.
 
-        ``pid`` is 0 if the part does not run. If the old process has ended, kills child processes
-        that outlived it.
+        ``pid`` is the part's present process id, or 0 if the part does not run. If the process that
+        was recorded before has ended, kills the child processes that it left behind.
         """
         before = self.pids.get(name, 0)
         if pid == before:
@@ -192,11 +193,11 @@ class Control:
             self._started.add(name)
 
     def _start_again(self, name: str, full_name: str) -> None:
-        """Handles a part that supervisord has given up. The caller calls this method repeatedly.
+        """Reports a part that supervisord no longer restarts, and later starts the part again.
 
-        The first call reports the part. Later calls try to start the part again, once every
-        ``AGAIN_S`` seconds. The reason for the part's end may be temporary, such as a bad message
-        or a full disk.
+        The caller calls this method repeatedly. The first call reports the part. A later call
+        starts the part if ``AGAIN_S`` seconds have passed since the report or the last start. The
+        reason for the part's end may be temporary, such as a bad message or a full disk.
         """
         now = time.monotonic()
         if name not in self.given_up:

@@ -102,7 +102,10 @@ class Clock:
 
 
 def _wait_for_all(control: Control, parts: Sequence[Part]) -> None:
-    """Waits until all parts are healthy. For parts that are not vital, waits ``MISSED_S`` at most.
+    """Waits until all vital parts are healthy, and for a limited time for all other parts.
+
+    A vital part is a part that Byline can't work without. The wait for a vital part has no time
+    limit. After that, all other parts together have ``MISSED_S`` seconds.
 
     Raises:
         SystemExit: a vital part can't start.

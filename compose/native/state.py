@@ -27,9 +27,9 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
     """Makes the state folder, checks that it can be written to, and locks it against other runs.
 
     Yields:
-        The folder's absolute path; the lock's file descriptor, which keeps the folder locked as
-        long as any process has it open; and the seconds to wait for ports that a killed run may
-        still hold.
+        The folder's absolute path, the descriptor of the lock file, and a number of seconds. The
+        folder stays locked as long as any process has the descriptor open. The seconds are the
+        longest wait for ports that a killed run may still hold.
 
     Raises:
         CannotRun: the folder can't be written to, or another run has locked it.

@@ -45,8 +45,8 @@ class StopSignal:
     def check(self) -> None:
         """Raises KeyboardInterrupt if a stop signal has arrived.
 
-        The signal may have had no effect yet: :meth:`held` delayed the signal, or a library caught
-        the exception.
+        This method is for a signal that had no effect when it arrived, because :meth:`held` delayed
+        the signal, or because a library caught the signal's KeyboardInterrupt.
         """
         if self._asked:
             raise KeyboardInterrupt
@@ -55,8 +55,8 @@ class StopSignal:
     def held(self) -> Iterator[None]:
         """Delays stop signals: a signal raises nothing while the ``with`` block runs.
 
-        Instead, the next call of :meth:`check` raises KeyboardInterrupt. So a stop signal can't
-        interrupt a block between the start of a process and the record of that process.
+        Instead, the next call of :meth:`check` raises KeyboardInterrupt. So a block can start a
+        process and then record the process, without an interruption between these two steps.
         """
         self._held = True
         try:

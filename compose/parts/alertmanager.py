@@ -93,9 +93,10 @@ def part(
 def docs_url(settings: Settings, links: str) -> str | None:
     """Returns the URL at which the alerts' links to runbooks begin.
 
-    This is the URL in the settings. If the settings have none, it is the URL of this run's api,
-    which serves the runbooks. Returns None if the settings have none and the user has edited the
-    URL in the template :data:`LINKS`. ``links`` is the text of this template.
+    If the settings have such a URL, returns it. If not, but the user has edited the URL in the
+    template :data:`LINKS`, returns None, and the edited URL stays in use. In all other cases,
+    returns the URL of this run's api, which serves the runbooks. ``links`` is the text of the
+    template.
     """
     if settings.docs_url is not None:
         return settings.docs_url.rstrip("/")

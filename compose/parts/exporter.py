@@ -1,7 +1,8 @@
-"""Starts celery-exporter in its own environment: ``python -I exporter.py TASKS [options]``.
+"""Starts celery-exporter: ``python -I exporter.py TASKS [options]``.
 
-celery-exporter's package installs no command, and has no option for the number of tasks that it
-remembers.
+``python`` is the Python of celery-exporter's own virtual environment. ``TASKS`` is the number of
+tasks that celery-exporter remembers. This module is needed because celery-exporter's package has no
+option for this number, and installs no command.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def bounded_state(tasks: int) -> type[State]:
 def main(arguments: list[str]) -> None:
     """Runs celery-exporter until a signal stops it.
 
-    The first argument is the number of tasks to remember. celery-exporter gets the other arguments.
-    It reads the broker's URL from the environment variable CE_BROKER_URL.
+    The first argument is the number of tasks to remember. celery-exporter gets the other arguments,
+    and reads the broker's URL from the environment variable CE_BROKER_URL.
     """
     # Otherwise tracebacks would show local variables: the password, and events, which hold texts.
     os.environ["LOGURU_DIAGNOSE"] = "NO"

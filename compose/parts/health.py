@@ -76,9 +76,9 @@ def redis(url: str) -> Probe:
 def workers(client: Redis, number: int) -> Probe:
     """Returns a probe, a function that returns whether enough workers have registered.
 
-    ``number`` workers are enough. Workers of an earlier run stay listed for a while. They do not
-    count, because they registered before this call. The probe also checks that a worker has the
-    model version to serve. It omits this check if an operator has chosen the version.
+    ``number`` workers are enough. Workers of an earlier run stay listed for a while. So the probe
+    counts only workers that have registered since this call. If no operator has chosen the model
+    version to serve, the probe also checks that a worker has this version.
     """
     since, worker_registry = time.time(), WorkerRegistry(client)
 
@@ -97,8 +97,8 @@ def workers(client: Redis, number: int) -> Probe:
 def api(url: str, client: Redis) -> Probe:
     """Returns a probe, a function that returns whether the api at ``url`` is ready.
 
-    An operator may have chosen a model version that no worker has. Then the api does not become
-    ready, so the probe returns whether ``/healthz`` answers.
+    If an operator has chosen a model version that no worker has, the api does not become ready. In
+    this case, the probe returns whether ``/healthz`` answers.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),

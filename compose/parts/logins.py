@@ -52,7 +52,8 @@ class MonitoringLogin(NamedTuple):
 def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
     """Returns Flower's login as ``user:password``, and a text for the user on where to find it.
 
-    A login in the environment has precedence over the file with the password in ``folder``.
+    If ``environ`` has a login, returns this login, and does not read the password file in
+    ``folder``.
     """
     if given := environ.get(VARIABLE):
         return given.partition(",")[0], f"login in {VARIABLE}"
@@ -81,8 +82,8 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
 def is_outdated(web_config: Path, password_file: Path) -> bool:
     """Returns whether the password's hash has to be computed again.
 
-    The computation takes half a second. ``web_config`` is the file with the hash. The hash is
-    outdated if ``web_config`` is missing, or older than ``password_file``.
+    ``web_config`` is the file with the hash. The hash is outdated if ``web_config`` is missing, or
+    older than ``password_file``. The check saves time, because the computation takes half a second.
     """
     if not web_config.exists():
         return True

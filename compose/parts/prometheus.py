@@ -39,7 +39,8 @@ URL_FILE = "url"
 def programs(settings: Settings) -> dict[str, str]:
     """Returns the paths of the installed monitoring programs, by the name of the part.
 
-    If Prometheus is not installed, the result is empty: all other programs serve only Prometheus.
+    If Prometheus is switched off or not installed, the result is empty, because the other programs
+    are useless without Prometheus.
     """
     if not settings.prometheus_port or not CONFIGURATION.exists():
         return {}  # Prometheus is switched off, or this is no checkout of the repository
@@ -55,7 +56,7 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Returns the part Prometheus and, if it is installed, the part Redis exporter.
+    """Returns the part Prometheus, and the part Redis exporter if that program is installed.
 
     ``folder`` gets Prometheus's configuration and data. ``found`` has the programs' paths.
     """

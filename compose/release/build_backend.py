@@ -1,7 +1,7 @@
-"""Build backend: names Byline's requirements for ``make lock``, and refuses ``pip install .``.
+"""This build backend lists requirements for ``make lock``, and refuses ``pip install .``.
 
-Byline's packages have common names, such as ``tasks`` and ``api``. Installed into a project, they
-would hide that project's packages, or would be hidden by them.
+Byline's packages have common names, such as ``tasks`` and ``api``. If pip installed Byline into a
+project that has packages of the same names, one package would hide the other.
 """
 
 from __future__ import annotations

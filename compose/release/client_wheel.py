@@ -45,8 +45,8 @@ _LOADED = re.compile(r"""(?<=["'])celery_app(?:\.\w+)+(?=:[A-Z])""")
 def imported(source: str) -> Iterator[str]:
     """Yields the names of the modules that the Python code ``source`` imports.
 
-    For ``from a import b``, yields ``a`` and ``a.b``, because ``b`` may be a module. Celery loads
-    some modules whose names are only in strings. Also yields these modules.
+    For ``from a import b``, yields ``a`` and ``a.b``, because ``b`` may be a module. Also yields
+    the modules that Celery loads, although the names of these modules are only in strings.
     """
     yield from _LOADED.findall(source)
     for node in ast.walk(ast.parse(source)):

@@ -33,7 +33,10 @@ def current(root: Path = ROOT) -> str:
 
 
 def named(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
-    """Yields the file and the version of each image of Byline that a manifest or a page names."""
+    """Yields each version that a manifest or a page gives for an image of Byline.
+
+    Each item is a pair: the manifest or the page, and the version.
+    """
     for path in _manifests(root):
         for _, version in IMAGE.findall(path.read_text("utf-8")):
             yield path, version

@@ -80,7 +80,7 @@ class Design:
     ) -> Sparse:
         """Returns other texts as a matrix with the columns of this design.
 
-        A feature that no text of the design has is left out: its value becomes 0.
+        If a feature occurs in no text of this design, the feature's value becomes 0.
         """
         known = np.where(features < len(self._column), features, 0)
         columns = self._column[known]

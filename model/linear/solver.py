@@ -189,9 +189,9 @@ def _gradient(problem: Problem, point: Vector) -> Vector:
 def _correction(step: Vector, change: Vector) -> _Correction:
     """Returns the correction of a step that changed the gradient by ``change``.
 
-    If no curvature can be measured for an author, the author's scale is 0. The correction then has
-    no effect for this author. Rounding can hide the curvature, for example for an author whose
-    texts have hardly any features.
+    Rounding can hide the curvature along the step, for example for an author whose texts have
+    hardly any features. In this case, the author's ``scale`` is 0, so that the correction has no
+    effect for this author.
     """
     product = step.dot(change)
     size = (step.dot(step) * change.dot(change)).clamp(min=0).sqrt()

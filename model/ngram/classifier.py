@@ -50,8 +50,8 @@ class NgramModel:
 
     On the CPU, ``embedding_bag`` computes this product from 8-bit rows, without padding and without
     unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in batches that
-    are padded to a few shapes. On Apple's GPUs (MPS), ``embedding_bag`` gives wrong results
-    (pytorch#163630, #190060), and varying shapes leak memory (#181213).
+    are padded to a few shapes. This avoids two faults on Apple's GPUs (MPS): ``embedding_bag``
+    gives wrong results (pytorch#163630, #190060), and varying shapes leak memory (#181213).
     """
 
     def __init__(self, directory: Path = SHIPPED) -> None:
@@ -122,7 +122,11 @@ class NgramModel:
 
     @property
     def _rarity(self) -> tuple[int, float]:
-        """The number of training messages, and the power p: the weights store idf**p."""
+        """The number of training messages, and the power p.
+
+        Each row of the weight table has an idf (inverse document frequency), and the weights store
+        this idf to the power of p.
+        """
         details = self.card.details
         power = details.get("training", {}).get("idf_power", 1.0)  # older models have no such field
         return int(details["data"]["training_messages"]), float(power)
@@ -177,7 +181,8 @@ def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
 def bag_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Returns, for each text of a batch without padding, the sum of ``values * table[rows]``.
 
-    ``table`` has packed 8-bit rows; the sums are float32, shape (texts, authors).
+    ``values`` and ``rows`` are the batch's fields for the text. ``table`` has packed 8-bit rows.
+    The sums are float32, shape (texts, authors).
     """
     sums: torch.Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(
         table,
@@ -193,7 +198,8 @@ def bag_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
 def gather_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Returns, for each text of a padded batch, the sum of ``values * table[rows]``.
 
-    ``table`` is float32; the sums are float32, shape (texts, authors).
+    ``values`` and ``rows`` are the batch's fields for the text. ``table`` is float32. The sums are
+    float32, shape (texts, authors).
     """
     sums = table.new_zeros(batch.rows.shape[0], table.shape[1])
     longest = GRID_LENGTHS[-1]

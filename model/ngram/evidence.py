@@ -24,10 +24,10 @@ _PART = re.compile(r"\S+\s*|\s+")
 def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
     """Returns the parts of ``text`` that speak most for and against ``author``.
 
-    ``index`` is the author's index in the card. The score is the author's logit minus the mean
-    logit of all authors, divided by the temperature. The model is linear in its n-grams, so the
-    evidence is exact: an n-gram's term in the score is divided equally among the places where it
-    occurs, and at each place equally among its characters.
+    ``index`` is the author's index in the model card. The score is the author's logit minus the
+    mean logit of all authors, divided by the temperature. The model is linear in its n-grams, so
+    the evidence is exact: an n-gram's term in the score is divided equally among the places where
+    it occurs, and at each place equally among its characters.
     """
     return from_characters(text, author, *character_scores(weights, text, index))
 
@@ -53,10 +53,11 @@ def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: f
 
 
 def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
-    """Returns how much each character of ``text``, and the bias, add to an author's score.
+    """Returns what each character of ``text`` adds to an author's score, and the bias.
 
     The score is the author's logit minus the mean logit of all authors, divided by the temperature.
-    ``index`` is the author's index in the card.
+    The bias is the part of the score that does not depend on the text. ``index`` is the author's
+    index in the model card.
     """
     bags = features.count([text])
     table = weights.rows(bags.rows)

@@ -2,9 +2,9 @@
 
 There are two kinds of n-grams: runs of 2 to 4 characters, with case and punctuation, and runs of 1
 or 2 tokens in lower case. A token is a run of letters and digits, or any other single character
-that is not white space. The code reads Unicode code points, so every script is treated alike, and
-an offset is an index into the Python string. A hash maps each n-gram to a row of the weight table
-(Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning").
+that is not white space. The code reads Unicode code points, so it treats every writing system
+alike. An offset is an index into the Python string. A hash maps each n-gram to a row of the weight
+table (Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning").
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Bags(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """The row of the weight table for every n-gram of a batch, as one array and two views.
+    """The table rows of all n-grams of a batch, as one array and two views of this array.
 
     One view is the part of the array for runs of characters. The other view is the part for runs
     of tokens.
@@ -128,10 +128,10 @@ def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
     """Returns a key for each n-gram. The keys are not sorted.
 
     The high bits of a key are the number of the n-gram's text, and the low bits are the n-gram's
-    row in the weight table. The result has one key for each code point and each length of a run of
-    characters, and one key for each token and each length of a run of tokens. If no n-gram of such
-    a length begins at the code point or token, the key is ``_NO_KEY``. ``bounds`` has the lowest
-    possible key of each text, and then ``_NO_KEY``.
+    row in the weight table. For each length of a run of characters, the result has one key for each
+    code point. For each length of a run of tokens, the result has one key for each token. If no
+    n-gram of this length begins at the code point or token, the key is ``_NO_KEY``. ``bounds`` has
+    the lowest possible key of each text, and ends with ``_NO_KEY``.
     """
     points = _points(texts)
     tokens = tokenize(points)
@@ -205,9 +205,9 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     """Returns the row of the weight table for each n-gram of a batch.
 
-    The result has a row for each code point and each length of a run of characters, and for each
-    token and each length of a run of tokens. If no n-gram of such a length begins at the code point
-    or token, the row has no meaning.
+    For each length of a run of characters, the result has one row for each code point. For each
+    length of a run of tokens, the result has one row for each token. If no n-gram of this length
+    begins at the code point or token, the row has no meaning.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)

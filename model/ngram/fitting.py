@@ -1,4 +1,4 @@
-"""Fits the classifiers of the n-gram model to counted n-grams, and merges them into one table."""
+"""Fits the classifiers of the n-gram model, and merges the classifiers into one weight table."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ def choose(scores: Sequence[Floats], labels: Classes, shares: Floats) -> Mixture
     """Chooses the mixture of the classifiers' scores.
 
     ``scores`` has each classifier's scores, for messages that were not used to fit the classifier.
-    The factors calibrate each classifier's scores and average the results. The balance is a
-    correction for authors with many messages. The function chooses the balance that gives the
-    mixed scores the largest sum of accuracy and macro-F1 (Menon et al. 2021, "Long-tail learning
-    via logit adjustment"). ``shares`` has each author's share of the training messages. No share
-    may be 0.
+    The factors calibrate each classifier's scores and average the results. The offsets reduce the
+    advantage of authors with many messages. The balance is the strength of this correction. The
+    function chooses the balance that gives the mixed scores the largest sum of accuracy and
+    macro-F1 (Menon et al. 2021, "Long-tail learning via logit adjustment"). ``shares`` has each
+    author's share of the training messages. No share may be 0.
     """
     factors = _factors(scores, labels)
     mixed = Mixture(factors, 0.0, np.zeros(len(shares))).mixed(scores)
@@ -62,6 +62,6 @@ def _factors(scores: Sequence[Floats], labels: Classes) -> tuple[float, ...]:
     """Returns the factors that calibrate each classifier's scores and average the results.
 
     A factor is 1 / temperature / (number of classifiers). Another choice, the factors that minimise
-    the log loss of the mixed scores, gave the same accuracy on the presidents' messages.
+    the log loss of the mixed scores, gave the same accuracy on the messages of US presidents.
     """
     return tuple(1 / evaluation.fit_temperature(part, labels) / len(scores) for part in scores)

@@ -1,7 +1,8 @@
-"""Measures how new a text is to the n-gram model: the share of its n-grams that training never saw.
+"""Measures how new a text is to the n-gram model.
 
-Texts on another subject, or of another time or language, have many such n-grams. So this share
-shows a change of the traffic long before the shares of the predicted authors change.
+The measure is the share of the text's n-grams that training never saw. Texts on another subject, or
+of another time or language, have many such n-grams. So this share shows a change of the traffic
+long before the shares of the predicted authors change.
 """
 
 from __future__ import annotations

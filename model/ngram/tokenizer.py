@@ -1,7 +1,7 @@
 """Splits texts into tokens and hashes the tokens, for the n-gram model.
 
-A token is a run of letters and digits, or any other single character that is not white space. Its
-hash ignores case.
+A token is a run of letters and digits, or any other single character that is not white space. The
+hash of a token ignores case.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
 def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
     """Returns the logits of ``texts`` before calibration, shape (texts, authors).
 
-    The function computes them as the served model does on the CPU.
+    The function computes the logits as the served model does on the CPU.
     """
     idf, rows = weights.idf.numpy(), []
     size = classifier.GRID_TEXTS[-1]
@@ -132,7 +132,7 @@ def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_
 
 
 def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) -> parameters.Weights:
-    """Fits the chosen classifiers to all training messages, and merges them into one table."""
+    """Fits the chosen classifiers to all training messages. Returns the merged weights."""
     fitter = Fitter(texts, TRAINING_FOLDS)
     machines = []
     for number, (loss, penalty) in enumerate(tuned.penalties.items(), 1):

@@ -1,7 +1,7 @@
 """Chooses penalties, mixture, calibration and threshold.
 
-A choice compares scores. The scores of a message are from classifiers that were fitted without this
-message.
+Each choice rests on the scores of messages. The scores of a message are from classifiers that were
+fitted without this message.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _decides(texts: Texts) -> bool:
 
 
 def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
-    """Returns the sets of losses that can be mixed: all losses together, and each loss alone."""
+    """Returns the penalties of each mixture to try: all losses together, and each loss alone."""
     alone = [{loss: penalty} for loss, penalty in penalties.items()]
     return [penalties, *alone] if len(alone) > 1 else alone
 
@@ -133,7 +133,7 @@ def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
 def _mixed(
     trials: _Trials, penalties: dict[str, float], shares: Floats
 ) -> tuple[Mixture, Floats, float]:
-    """Returns the mixture of the classifiers with ``penalties``, its scores, and their quality.
+    """Returns the mixture of the classifiers with ``penalties``, the mixed scores, and the quality.
 
     ``penalties`` has the penalty of each loss that is mixed. ``shares`` has each author's share of
     the training messages.
@@ -178,7 +178,8 @@ def _trials(
 def _used(is_new: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Returns, for each message, whether the choices rest on it.
 
-    The choices rest on the new messages. If too few messages are new, the choices rest on all.
+    A message is new if no message of another fold nearly equals it. The choices rest on the new
+    messages. If too few messages are new, the choices rest on all messages.
     """
     enough = min(ENOUGH_NEW, len(is_new) / 2)
     return is_new if np.count_nonzero(is_new) >= enough else np.ones_like(is_new)
@@ -192,6 +193,6 @@ def _nearest(starts: dict[tuple[str, float], torch.Tensor], loss: str) -> torch.
 def _penalty(trials: _Trials, loss: str, penalties: Sequence[float], shares: Floats) -> float:
     """Returns the penalty that gives the best quality if ``loss`` is the only loss.
 
-    For each penalty, the quality is measured with the balance that is best for this penalty.
+    For each penalty, :func:`_mixed` chooses the mixture and measures the quality.
     """
     return max(penalties, key=lambda each: _mixed(trials, {loss: each}, shares)[2])

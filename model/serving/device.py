@@ -1,7 +1,7 @@
 """The devices that a model can run on: the CPU, CUDA or Metal.
 
-A worker uses a device only after a short self-test. Apart from the models, all other code of Byline
-uses a device only through :class:`Device`, so a test can use a fake device.
+A worker uses a device only after a short self-test. Only the models use a device directly. All
+other code of Byline uses :class:`Device`, so a test can use a fake device.
 """
 
 from __future__ import annotations

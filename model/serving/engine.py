@@ -58,9 +58,8 @@ class Launched:
 class Engine:
     """Runs a model on a device.
 
-    Only the thread that called ``start`` may call the other methods; any thread may read
-    ``status``. The engine refuses other threads, because MPS (Apple's GPU) aborts the process when
-    two threads use it.
+    Only the thread that called ``start`` may call the other methods. The engine refuses others,
+    because MPS (Apple's GPU) aborts the process if two threads use it. Any may read ``status``.
     """
 
     def __init__(
@@ -90,6 +89,7 @@ class Engine:
 
         Raises:
             DeviceError: the device or the precision can't be used.
+            DeviceLost: the device failed for good.
             ModelRefused: the model raised an error, or its output breaks the protocol.
             ModelError: a single message does not fit the device's memory.
         """
@@ -116,8 +116,7 @@ class Engine:
     def overlaps(self) -> bool:
         """Whether the device computes a batch while the caller of ``launch`` does other work.
 
-        This is False for a :class:`~model.types.Model`: such a model copies its tensors itself, and
-        may wait for the device.
+        False for a :class:`~model.types.Model`, which copies tensors and may wait for the device.
         """
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
@@ -131,6 +130,7 @@ class Engine:
 
         Raises:
             ModelError: the model raised an error, or did not return one row for each text.
+            DeviceLost: the device failed for good.
         """
         return self.collect(self.launch(texts))
 
@@ -192,6 +192,7 @@ class Engine:
 
         Raises:
             ModelError: the model raised an error.
+            DeviceLost: the device failed for good.
         """
         self._check_thread()
         if not isinstance(self._model, Explainer):
@@ -218,7 +219,7 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs each batch shape once. If the memory is too small for one, lowers the size limit."""
+        """Runs each batch shape once. Lowers the size limit if a shape does not fit the memory."""
         for planned in self._planner.warm_up(self.status.limit):
             if planned.cells <= self.status.limit:
                 download = self._run(planned, output_checks.check_output)
@@ -271,8 +272,7 @@ class Engine:
     def _lower_limit(self, planned: Pass) -> None:
         """Limits later passes to half the size of ``planned``, which did not fit into the memory.
 
-        Raises:
-            ModelError: the pass held one message and can't be halved.
+        Raises ``ModelError`` if the pass held one message and can't be halved.
         """
         self.device.release()
         if planned.rows == 1:

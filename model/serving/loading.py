@@ -35,7 +35,11 @@ def create(name: str, directory: Path | None = None) -> AnyModel:
 
 
 def _reason(error: Exception, module: str) -> str:
-    """Returns the error's text, after the error's type if the text alone says little."""
+    """Returns one line that says why the model class can't be used.
+
+    If no module has the first name in ``module``, the line says what to do. Otherwise the line has
+    the error's text. If the text alone says little, the line begins with the error's type.
+    """
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
         return f"there is no module {error.name!r}; put its folder into PYTHONPATH"
     known = ImportError | AttributeError | TypeError | OSError | ValueError | SyntaxError

@@ -1,4 +1,4 @@
-"""Checks a model's output, turns it into predictions, and keeps messages out of a model's errors.
+"""Checks a model's output, turns the output into predictions, and keeps users' texts out of errors.
 
 While a worker warms up, it checks every row of the output, and refuses a model that breaks its
 protocol. Later the worker checks only the shape and the best candidates. These later checks cost
@@ -132,11 +132,11 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 
 @contextmanager
 def redact_errors() -> Iterator[None]:
-    """Turns an error that a ``with`` block raises when it calls a model into a ModelError.
+    """Raises a ModelError in place of an error that the ``with`` block raises.
 
-    The text of the ModelError names the type of the original error, and the function and the line
-    that raised the original error. It leaves out the original error's text, which may quote a
-    message.
+    The block calls a model. The text of the ModelError names the type of the original error, and
+    the function and the line that raised the original error. The text of the original error is left
+    out, because it may quote a user's message.
 
     Raises:
         ModelError: the block raised an error.
@@ -154,13 +154,14 @@ def redact_errors() -> Iterator[None]:
 
 @contextmanager
 def refuse_errors(device: Device) -> Iterator[None]:
-    """Turns an error of a ``with`` block that loads and tries a model into a ModelRefused.
+    """Raises a ModelRefused in place of an error that the ``with`` block raises.
 
-    The ModelRefused holds the text of the original error. This text can't quote a message, because
-    a model that starts has seen no message yet.
+    The block loads a model and tries it. The ModelRefused holds the text of the original error.
+    This text can't quote a user's message, because the model has seen no message yet. If the block
+    raises a DeviceError, DeviceLost or ModelError, this error stays as it is.
 
     Raises:
-        ModelRefused: the block raised an error.
+        ModelRefused: the block raised another error.
         DeviceError: the model does not fit the memory of ``device``.
         DeviceLost: the device failed for good.
     """

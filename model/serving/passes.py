@@ -1,8 +1,8 @@
 """Cuts a batch of texts into forward passes that fit into the device's memory.
 
-A *cell* is the unit of work and of memory. If the model takes tokens, a cell is one token of a
-padded batch, and the texts of a pass have a similar length. On a GPU, such a pass is padded to one
-of a few shapes. If the model takes texts, a cell is one message.
+A *cell* is the unit of work and of memory. If the model takes texts, a cell is one message. If the
+model takes tokens, a cell is one token of a padded batch. The texts of a pass of tokens have a
+similar length. On a GPU, such a pass is padded to one of a few shapes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class TextPlanner:
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
         """Yields passes of consecutive texts.
 
-        A pass holds at most ``max_cells`` texts, and at most as many as the model's largest bucket.
+        A pass holds at most ``max_cells`` texts, and at most as many texts as the largest of the
+        model's buckets (the batch shapes that the model is tried on).
         """
         size = min(max_cells, self._largest)
         for start in range(0, len(texts), size):
@@ -109,7 +110,7 @@ class SequencePlanner:
         """Yields passes of texts that are already encoded as tokens.
 
         Raises:
-            ValueError: a sequence has no tokens, or has more tokens than the grid allows.
+            ValueError: a sequence has no tokens, or has more tokens than the model can read.
         """
         sizes, longest = np.diff(encoded.offsets), self._grid.lengths[-1]
         if not 1 <= sizes.min() <= sizes.max() <= longest:
@@ -120,7 +121,7 @@ class SequencePlanner:
             yield self._pass(indices, encoded, (rows, length))
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields one pass of each shape of the grid that has at most ``max_cells`` cells.
+        """Yields one pass of each padded shape that has at most ``max_cells`` cells.
 
         For a device that needs no padding, the smallest and the largest pass are enough.
 
@@ -143,8 +144,8 @@ class SequencePlanner:
         """Yields the shapes (rows, length) of the passes that compute all texts at the least cost.
 
         ``sizes`` are the texts' numbers of tokens, largest first. The cost of a pass is its number
-        of tokens, padding included, plus ``pass_cells`` of the device. The method finds the
-        cheapest passes for the last text, then for the last two texts, and so on.
+        of tokens, padding included, plus the device's fixed cost of a pass, ``pass_cells``. The
+        method finds the cheapest passes for the last text, then for the last two texts, and so on.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
         cost, choice = [0] * (texts + 1), [0] * texts

@@ -60,7 +60,8 @@ def measure(corpus: Corpus) -> dict[str, Any]:
 def _split(corpus: Corpus) -> _Split:
     """Computes the features of the messages. The idf comes from all training messages.
 
-    The tuning uses the same idf, so this idf also counts the messages of the tuning fold.
+    The tuning uses the same features. So even in the tuning, the idf counts the messages of the
+    tuning fold.
     """
     blocks = make_union(*(_vectorizer(*kind) for kind in (("char", 2, 5), ("word", 1, 2))))
     training = blocks.fit_transform(corpus.texts(*TRAINING_FOLDS))

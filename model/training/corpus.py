@@ -1,7 +1,7 @@
 """Loads the labelled messages for training, and splits them into folds.
 
-All messages of a document are in the same fold. They share topics, so a model that was trained on
-some of them would recognise the others.
+All messages of a document are in the same fold. The messages of a document share topics, so a model
+that was trained on some of these messages would recognise the others.
 """
 
 from __future__ import annotations

@@ -133,8 +133,8 @@ def macro_f1(labels: Classes, predicted: Classes, authors: int) -> float:
 def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[str, Any]:
     """Returns the metrics for the model card: accuracy, macro-F1, calibration, coverage.
 
-    The share of the commonest author is the accuracy of a model that always names this author.
-    Coverage is the share of the messages whose confidence reaches ``threshold``.
+    One metric is the share of the commonest author. A model that always names this author has this
+    accuracy. Coverage is the share of the messages whose confidence reaches ``threshold``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     right = predicted == labels
@@ -169,7 +169,7 @@ def intervals(confidence: Floats, right: NDArray[np.bool_]) -> dict[str, list[fl
 def hardly_found(labels: Classes, predicted: Classes, authors: int) -> list[int]:
     """Returns the authors in ``labels`` whose F1 is below ``LEAST_F1``.
 
-    The result includes the authors none of whose messages is recognised: their F1 is 0.
+    The result includes the authors whom the model never recognises: their F1 is 0.
     """
     rare = np.flatnonzero(f1_scores(labels, predicted, authors) < LEAST_F1)
     return [int(author) for author in np.intersect1d(rare, labels)]

@@ -64,7 +64,10 @@ def fit(scores: Floats, labels: Classes) -> Platt:
 
 
 def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
-    """Returns the result of :func:`fit`, and the confidence below which to name no author."""
+    """Returns the result of :func:`fit`, and the threshold.
+
+    A prediction whose confidence is below the threshold is to name no author.
+    """
     platt = fit(scores, labels)
     probabilities = platt.probabilities(scores)
     right = probabilities.argmax(1) == labels

@@ -1,4 +1,4 @@
-"""Serves the held-out messages with a trained model. Compares the results with the model's card."""
+"""Runs a trained model on the held-out messages, and compares the results with its model card."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ class Served(NamedTuple):
 
 
 def check_served(model: str, directory: Path, corpus: Corpus, card: ModelCard) -> Served:
-    """Serves the held-out messages as a worker on the CPU does, and returns the results.
+    """Returns the accuracy and the coverage of a trained model on the held-out messages.
+
+    The model runs as in a worker on the CPU.
 
     Raises:
-        DataError: the results differ from the metrics on the card.
+        DataError: a result differs too much from the metric on the card.
     """
     measured, metrics = _serve(model, directory, corpus), card.details["metrics"]
     promised = Served(metrics["accuracy"], metrics["coverage_at_threshold"])

@@ -1,8 +1,8 @@
 """Replaces a model with a newly trained model. If training fails, the old model stays whole.
 
 The training writes its files into a folder beside the model's folder. When all files are written,
-each new file replaces, in one step, the file of this name in the model's folder. The other files in
-the model's folder stay.
+each new file replaces, in one step, the file of the same name in the model's folder. The other
+files in the model's folder stay.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from model.training.errors import DataError, place
 def check_folder(out: Path) -> None:
     """Checks that a model can be written into the folder ``out``. Creates nothing.
 
+    The folder above ``out`` is checked too, because :func:`staging_folder` makes a folder there.
+
     Raises:
-        DataError: ``out`` is a file, or the user has no permission to write there.
+        DataError: ``out`` is a file, or the user can't write into ``out`` or into the folder above.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{place(out)}: a file and not a folder: name another folder with --out")
@@ -35,13 +37,16 @@ def check_folder(out: Path) -> None:
 
 
 def _existing(path: Path) -> Path:
-    """Returns the path, or the nearest path above it that exists."""
+    """Returns ``path`` if ``path`` exists, else the nearest folder above that exists."""
     return next((one for one in (path, *path.parents) if one.exists()), path)
 
 
 @contextmanager
 def staging_folder(out: Path) -> Iterator[Path]:
-    """Makes a folder beside ``out``. Deletes the folder at the end of the block, if it exists."""
+    """Makes a folder beside ``out``, and deletes the folder when the ``with`` block ends.
+
+    The folder may already be gone, because :func:`put_in_place` can rename the folder to ``out``.
+    """
     out = out.resolve()
     folder = out.with_name(f".{out.name}-{os.getpid()}")
     folder.mkdir(parents=True)

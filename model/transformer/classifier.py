@@ -94,10 +94,11 @@ class TransformerModel:
     def explain(self, text: str, author: str) -> Evidence:
         """Returns the parts of ``text`` that speak most for and against ``author``.
 
-        The head is linear in the means over the tokens, and the n-gram model is linear in its
-        n-grams. So each token and each n-gram adds a term to the score. The term is spread over the
-        characters of the token or n-gram. A token's term depends on the other tokens too, because
-        the encoder reads all tokens of a text together.
+        Each token and each n-gram of the text adds a term to the author's score. This holds because
+        the head is linear in the encoder's vector (means over the tokens), and the n-gram model is
+        linear in its n-grams. The term is spread over the characters of the token or n-gram. A
+        token's term depends on the other tokens too, because the encoder reads all tokens of a text
+        together.
 
         Raises:
             ValueError: the model does not know the author.

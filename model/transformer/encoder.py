@@ -46,7 +46,7 @@ MAX_TOKENS = 256
 
 
 class EncoderMissing(OSError):
-    """The encoder's package is not installed, or its files are not those that Byline expects."""
+    """A package that the encoder needs is not installed, or has unexpected files."""
 
 
 class Layer(nn.Module):
@@ -87,10 +87,10 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """Turns the tokens of each text into a vector.
 
-    The vector joins the means, over the text's tokens, of the embedding and of each layer's output.
-    The last layers show the topic of a text; the first layers show the text's style as well. On the
-    tuning fold, a linear head has a macro-F1 of 0.36 if it reads all layers, and of 0.25 if it
-    reads only the last layer.
+    The vector is a row of means over the text's tokens: first the mean of the embedding, then the
+    mean of each layer's output. The last layers show the topic of a text; the first layers show the
+    text's style as well. On the tuning fold, a linear head has a macro-F1 of 0.36 if it reads all
+    layers, and of 0.25 if it reads only the last layer.
     """
 
     def __init__(self) -> None:
@@ -208,7 +208,8 @@ class TextTokenizer:
         """Reads the tokenizer's file from the encoder's package.
 
         Raises:
-            EncoderMissing: a package is not installed, or has unexpected files.
+            EncoderMissing: the encoder's package or the library tokenizers is not installed, or
+                the encoder's package has unexpected files.
         """
         try:
             from tokenizers import Tokenizer  # noqa: PLC0415 - its absence is explained below

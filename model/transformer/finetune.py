@@ -132,10 +132,11 @@ def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]
 
 
 def _rate(done: float) -> float:
-    """Returns the learning rates of the next step, divided by their highest values: 0 to 1.
+    """Returns the factor, 0 to 1, by which the learning rates are multiplied in the next step.
 
-    ``done`` is the share of the training's steps that are done, 0 to 1. The learning rates rise
-    during the warm-up, and then fall to 0.
+    One learning rate is for the encoder's layers, the other is for the head. ``done`` is the share
+    of the training's steps that are done, 0 to 1. The factor rises during the warm-up, and then
+    falls to 0.
     """
     return min(done / WARM_UP, 1 - done)
 

@@ -38,7 +38,7 @@ class Head(NamedTuple):
     def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the weight and the bias for vectors that are not standardised.
 
-        For such vectors, they give the logits that this head gives for standardised vectors.
+        For such vectors, ``vectors @ weight.T + bias`` gives the logits of this head.
         """
         weight = self.weight / self.deviation
         return weight, self.bias - weight @ self.mean

@@ -22,8 +22,8 @@ _TUNED = "encoder."
 class TransformerWeights:
     """The weights that training has fitted: the head, two scales, and the fine-tuned layers.
 
-    A prediction also depends on the layers that are not fine-tuned, and on the n-gram model. The
-    weights of those layers are in the encoder's package.
+    A prediction also depends on the n-gram model, and on the layers that are not fine-tuned. The
+    weights of these layers are in the encoder's package.
     """
 
     #: float32, shape (authors, VECTOR): weights of the linear head.

@@ -138,10 +138,12 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
     """Trains all variants, writes the best variant into ``out``, and returns its card.
 
     Variants differ in the number of fine-tuned layers, and in whether the n-gram model's logits are
-    added. The training first fits each variant to the training messages outside the tuning fold. It
-    chooses, of the variants with an encoder, the variant with the best macro-F1 on the tuning fold.
-    The training then fits each variant to all training messages, and measures each variant on the
-    held-out messages. The training also writes the n-gram model into ``out``, unless a folder
+    added. One variant has no encoder, only the n-gram model: it is for comparison.
+
+    The training first fits each variant to the training messages outside the tuning fold. Of the
+    variants with an encoder, the training chooses the variant with the best macro-F1 on the tuning
+    fold. The training then fits each variant to all training messages, and measures each variant on
+    the held-out messages. The training also writes the n-gram model into ``out``, unless a folder
     beside ``out`` holds the same n-gram model.
     """
     began = time.monotonic()
@@ -218,8 +220,8 @@ def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     """Fits each variant without the tuning fold, and measures it on the tuning fold.
 
     ``ngrams`` has the n-gram model's logits for the messages in the tuning fold, from a fit without
-    this fold. Returns a list with the trial of each variant, and the macro-F1 of the n-gram model
-    alone. The first trial is that of the variant without an encoder.
+    this fold. Returns a list with the trial of each variant, and the macro-F1 of ``ngrams`` as they
+    are. The first trial is that of the variant without an encoder: it calibrates ``ngrams``.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     corpus, labels = trainer.corpus, trainer.corpus.labels(TUNING_FOLD)

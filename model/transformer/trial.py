@@ -105,9 +105,9 @@ def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Sc
 
     First, the function fits the two factors that give the smallest log loss. If all logits of the
     head are 0, the head's factor is 0. The same rule holds for the n-gram model. Second, the
-    function chooses the balance (a correction for authors with many messages) that gives the best
-    macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment". Third, it fits one
-    temperature, which divides the balanced logits.
+    function chooses the balance that gives the best macro-F1. The balance is a correction for
+    authors with many messages (Menon et al. 2021, "Long-tail learning via logit adjustment").
+    Third, the function fits one temperature, which divides the balanced logits.
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]

@@ -1,4 +1,4 @@
-"""The texts of the panels that show the quality signals."""
+"""The texts of the panels that show the quality signals: figures such as the accuracy."""
 
 from __future__ import annotations
 

@@ -51,9 +51,10 @@ class FileCollector(MultiProcessCollector):
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Serves the metrics over HTTP, from a thread, until the process ends.
 
-    ``own`` has the metrics of this process alone. Only ``own`` is served if the environment
-    variable ``PROMETHEUS_MULTIPROC_DIR`` is not set. ``python -m api`` sets the variable. If
-    gunicorn was started by hand, the variable may be missing.
+    If the environment variable ``PROMETHEUS_MULTIPROC_DIR`` is set, the metrics are those of all
+    api processes. ``python -m api`` sets the variable. If the variable is missing, the metrics are
+    ``own``: those of this process alone. If gunicorn was started by hand, the variable may be
+    missing.
 
     Raises:
         OSError: the port can't be opened.

@@ -1,7 +1,7 @@
 """Recognises requests that a web page of another site has sent to a server of Byline.
 
-A page of any site runs in a browser on this machine, and the browser lets the page send requests to
-the loopback address. The page can do two things:
+A browser on this machine may show a page of any site, and lets the page send requests to the
+loopback address. There are two kinds of such requests:
 
 - The page posts a form or a text. Then the request's ``Origin`` names the page's site.
 - The page's site changes the address of its own host name to 127.0.0.1 (DNS rebinding). Then the
@@ -35,14 +35,15 @@ _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
     """Returns a function that checks the headers ``Host`` and ``Origin`` of a request.
 
-    The function returns the reason to refuse the request; empty if the request is allowed.
+    The returned function gives the reason to refuse the request; empty if the request is allowed.
 
     ``address`` is the address that the server listens on. ``names`` are the host names that the
     headers of an allowed request may have, besides ``localhost`` and IP addresses. ``open_to_all``
     is true if the server asks for no API key.
 
-    If ``names`` is None, requests are refused only if the server listens on a loopback address and
-    asks for no API key. Any other server may have a host name that is not configured.
+    If ``names`` is None, only a server that listens on a loopback address and asks for no API key
+    refuses requests. Any other server allows all requests, because its own host name may not be
+    configured.
     """
     if names is None and not (open_to_all and is_loopback(address)):
         return _take_all
@@ -75,7 +76,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
-    """Returns whether requests whose ``Host`` has the name or address ``name`` are allowed.
+    """Returns whether the header ``Host`` of a request may have the name or address ``name``.
 
     This is true for reserved names (such as ``localhost``), for the names in ``known``, and for all
     IP addresses. IP addresses are allowed because health checks of other programs use them.

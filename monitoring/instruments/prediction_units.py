@@ -1,4 +1,4 @@
-"""The units in which workers count predictions in Redis, for the quality monitor."""
+"""Constants for the counts of predictions that workers write to Redis and the monitor reads."""
 
 from __future__ import annotations
 

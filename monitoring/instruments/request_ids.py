@@ -1,8 +1,8 @@
 """Remembers which HTTP requests a thread or a coroutine works for, so that log lines name them.
 
 A worker finds the ids of requests in a header of the Celery task. Any Celery client may have
-written this header. So this module keeps the ids unchanged, and leaves out the invalid ids when a
-line is logged.
+written this header, so some ids may be invalid. This module keeps all ids unchanged, but log lines
+name only valid ids.
 """
 
 from __future__ import annotations

@@ -148,11 +148,11 @@ class Figures:
 
 
 def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
-    """Returns a quantile of a histogram in milliseconds; None if nothing was counted.
+    """Returns, in milliseconds, a quantile of a histogram; None if nothing was counted.
 
     ``share`` is 0.95 for P95. ``buckets`` are pairs of an upper bound in seconds and the count up
-    to that bound, both ascending. The quantile is interpolated linearly within its bucket, as by
-    Prometheus's ``histogram_quantile``.
+    to that bound, both ascending. The function interpolates linearly within a bucket, as
+    Prometheus's ``histogram_quantile`` does.
     """
     if not buckets or not buckets[-1][1]:
         return None

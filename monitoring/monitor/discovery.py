@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricsEndpoint:
-    """The address of the metrics of all processes of one kind: a host name and a port."""
+    """The host name and the port at which processes of one kind serve their metrics."""
 
     kind: str
     host: str

@@ -66,7 +66,7 @@ class MemoryMeter:
         sum_of: Callable[..., int] = processes.sum_of,
         contained: bool = False,
     ) -> None:
-        """``root`` is a process id: this process and its descendants belong to Byline.
+        """``root`` is the id of a process. The process and its descendants belong to Byline.
 
         ``url`` is the address of ``redis``. ``contained`` is true if the monitor runs in a
         container and sees no other processes. Then Byline's other processes, and Redis, run in

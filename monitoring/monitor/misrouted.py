@@ -1,8 +1,8 @@
 """Finds Byline's tasks in Celery's default queue, which no worker of Byline reads.
 
 A Celery client that names no queue sends its tasks to the default queue. Celery reports no error to
-the client. The task then waits for ever, or a worker of another application takes the task and
-fails it.
+the client. The task then waits for ever, or a worker of another application takes the task, and the
+task fails.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The monitor process: watches queue, memory and quality for Prometheus, the console and the api.
 
 The monitor is a separate process, one for each machine, so that it also measures while other
-processes are busy or have ended. Nothing waits for the monitor: without it, Byline attributes
-messages as before, but applies no memory limits.
+processes are busy or have ended. No process waits for the monitor. Without the monitor, Byline
+still names the authors of messages, but applies no memory limits.
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ class Monitor:
         cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``cache_limit`` is None if Byline has not started the cache's server itself.
+        """``cache_limit`` lowers the memory limit of the cache's server while memory is short.
 
-        If ``cache_limit`` is None, the monitor does not change the server's memory limit.
+        ``cache_limit`` is None if Byline has not started this server. The monitor then does not
+        change the limit.
         """
         self._broker = broker
         self._cache = cache
@@ -161,7 +162,7 @@ class Monitor:
     def _assess(self, version: str) -> Quality | None:
         """Returns the quality of a model version, computed from its counts in Redis.
 
-        Returns None if the quality can't be computed, because the counts are damaged.
+        Returns None if these counts are damaged.
         """
         try:
             return assess(

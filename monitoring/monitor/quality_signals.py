@@ -97,9 +97,10 @@ class Reference:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Reference:
-        """Returns the figures that can be read from a card.
+        """Returns the figures of a card.
 
-        A card's details are free-form, so any figure may be missing.
+        A card's details are free-form, so any figure may be missing. If a figure has a wrong type
+        or an impossible value, all figures are left out.
         """
         try:
             reference = cls(card)
@@ -119,8 +120,7 @@ class Reference:
 def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Returns the section ``name`` of a card.
 
-    The result is empty if the card has no such section, or if the section is not a mapping but, for
-    example, a text.
+    The result is empty if the card has no such section, or if the section is not a mapping.
     """
     found = card.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -134,8 +134,8 @@ def assess(
 ) -> Quality:
     """Returns the quality of a model version, computed from its counts in Redis.
 
-    ``card`` is the version's model card; empty if it is not known. ``answers`` are the counts of
-    its predictions, and ``labels`` are the counts of true authors that clients reported.
+    ``card`` is the version's model card; empty if the card is not known. ``answers`` are the counts
+    of the version's predictions. ``labels`` are the counts of true authors that clients reported.
     """
     reference = Reference.of(card)
     seen, learned = answers["messages"], labels["labels"]

@@ -21,8 +21,8 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 def scrape(url: str, families: Iterable[str]) -> dict[Series, float] | None:
     """Returns a mapping from the series on a metrics page to their values.
 
-    ``url`` is the address of the page. Leaves out a series if its name begins with none of
-    ``families``. Returns None if the page can't be read.
+    ``url`` is the address of the page. The mapping has only the series whose names begin with one
+    of ``families``. Returns None if the page can't be read.
     """
     try:
         with DIRECT.open(url, timeout=TIMEOUT_S) as response:

@@ -15,7 +15,7 @@ PATH = "/alerts"
 
 
 def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> None:
-    """Serves the metrics and receives alerts, from a thread, until the process ends.
+    """Starts a thread that serves the metrics and receives alerts until the process ends.
 
     Raises:
         OSError: the port can't be opened.

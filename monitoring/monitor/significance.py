@@ -56,8 +56,8 @@ def _relative_entropy(share: float, expected: float) -> float:
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
     """Returns the Jensen-Shannon divergence of two distributions, in bits.
 
-    The divergence is 0 for equal distributions, and 1 for distributions that share no category. Lin
-    1991, "Divergence Measures Based on the Shannon Entropy".
+    The divergence is 0 for equal distributions, and 1 for distributions that share no category. For
+    the definition, see Lin 1991, "Divergence Measures Based on the Shannon Entropy".
     """
     total = 0.0
     for p, q in zip(first, second, strict=True):
@@ -83,8 +83,9 @@ def divergence_noise(categories: int, seen: int, reference: int) -> float:
 def chi_squared_quantile(freedom: int) -> float:
     """Returns the value that a chi-squared variable exceeds with probability ``FALSE_ALARM``.
 
-    ``freedom`` is the number of degrees of freedom. Wilson and Hilferty 1931, "The Distribution of
-    Chi-Square": the cube root of the variable is nearly normal.
+    ``freedom`` is the number of degrees of freedom. The result is an approximation: it treats the
+    cube root of the variable as normal, as in Wilson and Hilferty 1931, "The Distribution of
+    Chi-Square".
     """
     ninth = 2 / (9 * freedom)
     return float(freedom * (1 - ninth + _Z * math.sqrt(ninth)) ** 3)

@@ -53,7 +53,7 @@ class FiringAlerts(msgspec.Struct, frozen=True):
 
 
 class _SentAlert(msgspec.Struct):
-    """An alert in a message of Alertmanager's webhook, version 4: the fields that Byline uses."""
+    """The fields that Byline reads of an alert in Alertmanager's webhook message, version 4."""
 
     status: str
     labels: dict[str, str]
@@ -108,9 +108,10 @@ class Alerts:
     def firing(self) -> FiringAlerts | None:
         """Returns the firing alerts; None if it is unknown whether any alert fires.
 
-        The firing alerts are unknown while Alertmanager sends nothing, not even the Watchdog. They
-        are also unknown for :data:`SETTLED_AFTER_S` seconds after Alertmanager's first message,
-        unless a firing alert has been received.
+        The Watchdog is left out. The firing alerts are unknown until Alertmanager's first message,
+        and if Alertmanager has sent nothing, not even the Watchdog, for :data:`FORGET_AFTER_S`
+        seconds. They are also unknown for :data:`SETTLED_AFTER_S` seconds after Alertmanager's
+        first message, unless an alert other than the Watchdog fires.
         """
         now = time.monotonic()
         with self._lock:

@@ -1,4 +1,4 @@
-"""A machine's memory level, which the monitor writes to Redis for the api and the workers."""
+"""A machine's memory measurement, which the monitor writes to Redis for the api and the workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ VALID_S = 15
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """A measurement of a machine's memory, with the memory level. Sizes are in bytes."""
+    """A measurement of a machine's memory. Sizes are in bytes.
+
+    The measurement has a level: "ok", "warning" or "critical".
+    """
 
     level: Level
     #: Memory by component: app, redis, mps, cuda. A component that does not exist is left out.

@@ -24,8 +24,8 @@ class Predictor(Protocol):
     def launch(self, texts: Sequence[str]) -> Any:
         """Starts to compute a batch of texts. Returns a handle for :meth:`collect`.
 
-        An NVIDIA GPU computes while the caller continues. If the model fails on the batch, this
-        method raises nothing, and :meth:`collect` raises the error.
+        On an NVIDIA GPU, the caller continues while the GPU computes. On another device, the caller
+        may have to wait. If the model fails on the batch, :meth:`collect` raises the error.
         """
 
     def collect(self, launched: Any) -> list[Prediction]:

@@ -50,10 +50,11 @@ class SoloTrial:
     ) -> None:
         """Computes the messages of the batch that have no outcome yet, one message at a time.
 
-        Stores each outcome at once. Tries no further message after :data:`MAX_PASS_S` seconds: a
-        later pass (a later batch of this chunk) gets the messages not tried yet.
+        Stores each outcome immediately. Tries no further message after :data:`MAX_PASS_S` seconds:
+        a later pass (a later batch of this chunk) gets the messages not tried yet.
 
-        Calls ``heartbeat()`` before each message, so that each message has a batch's time limit.
+        Calls ``heartbeat()`` before each message. Each call restarts the time limit after which the
+        worker would end as hung.
 
         ``wanted`` maps ids to the messages that no earlier pass has computed. ``version`` is the
         model's version. ``started`` is the monotonic time in seconds at which this pass began.

@@ -1,10 +1,12 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Replies and outcomes go to the broker. If broker and cache are one server, one round trip stores the
-results and sends the replies. If they are two servers, a later round trip sends the replies,
-even if the cache could not store the results. The round trip that sends the replies also asks which
-messages have a pending result. Few messages have a pending result. A further round trip stores the
-outcomes of these messages.
+Replies and the outcomes of pending results go to the broker. A batch's results go to the cache. If
+broker and cache are one server, one round trip stores the results and sends the replies. If broker
+and cache are two servers, a later round trip sends the replies, even if the cache could not store
+the results.
+
+The round trip that sends the replies also asks which messages have a pending result. Few messages
+have one. A further round trip stores the outcomes of these messages.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class ReplyQueue:
     ) -> None:
         """Sends the replies now if broker and cache are two servers. Raises ``RedisError``.
 
-        If they are one server, does nothing, because :meth:`queue` has queued the replies.
+        If broker and cache are one server, does nothing: :meth:`queue` has queued the replies.
         For ``promised``, see :meth:`queue`.
         """
         if not self.apart:

@@ -5,7 +5,7 @@
   The response to such a request tells the client to open another connection for its next request.
 - An invalid request gets a problem document, after the responses to the complete requests before
   it. Then the connection closes.
-- The connection also closes if a response was sent before its request was complete.
+- If a response is sent before the whole request has arrived, the connection closes, too.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class HttpConnection(ParsingConnection):
         return bool(self._unanswered or self._unparsed)
 
     def _on_incomplete(self) -> None:
-        """Called while a request is still arriving. A subclass may override this empty method."""
+        """Does nothing; called while a request is arriving. A subclass may override this method."""
 
     def _parse_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):

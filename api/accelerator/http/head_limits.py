@@ -1,4 +1,4 @@
-"""Limits all bytes of a request but the body's data: head, HTTP chunk sizes and trailers.
+"""Limits how many bytes a request's head, HTTP chunk sizes and trailers may have.
 
 The HTTP parser has no such limits: it stores a header of any length. So Byline counts the bytes as
 they arrive, before it checks the client's API key. Byline counts piece by piece. A piece has up to
@@ -29,7 +29,7 @@ PIECE_BYTES = 4 * 1024
 
 
 def check_partial_head(size: int, fields: int) -> None:
-    """Checks a head that may be incomplete. It has ``size`` bytes and ``fields`` header fields.
+    """Checks a head that has ``size`` bytes and ``fields`` header fields so far.
 
     Raises:
         HeadersTooLarge: the head exceeds a limit.
@@ -67,7 +67,7 @@ class FramingCounter:
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Begins an HTTP chunk. ``CHUNK_BYTES`` of the chunk, besides its data, do not count."""
+        """Begins an HTTP chunk. Up to ``CHUNK_BYTES`` bytes around its data do not count."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:

@@ -12,7 +12,7 @@ from bench.peers.model import BATCH, Predictor
 
 
 class Attribution(litserve.LitAPI):
-    """The LitServe API with the model. LitServe's inference worker runs it."""
+    """The LitServe API that calls the model. LitServe's inference worker runs this class."""
 
     def setup(self, device: str) -> None:
         """Loads the model in the inference worker's process."""

@@ -25,7 +25,7 @@ from bench.peers.model import BATCH, PredictorThread
     logging_config={"enable_access_log": False, "log_level": "WARNING"},
 )
 class Attribution:
-    """A replica, which is a process of Ray Serve, with a model of its own."""
+    """A replica of Ray Serve: a process with a model of its own."""
 
     def __init__(self) -> None:
         """Loads the model in a thread, so that the replica's event loop stays free for requests."""

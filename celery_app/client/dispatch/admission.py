@@ -22,7 +22,8 @@ FRESH_S = 0.001
 class InFlightSnapshot(NamedTuple):
     """The number of chunks in flight at one moment, and when their replies are expected.
 
-    A credit is a permit to be in flight. Chunks without a credit are not counted.
+    Only chunks that hold a credit are counted. A credit is a permit to have one chunk in flight. A
+    chunk that has stalled holds no credit. Some chunks of urgent messages never hold a credit.
     """
 
     #: ``InFlight.changes`` at that moment.
@@ -69,8 +70,8 @@ class Admission:
         deadline has passed already, because the version queue drops such a message.
 
         Also False if no other message is ahead. Otherwise one slow batch could raise the estimate
-        above every deadline. Then every message would be refused, and the estimate would stay too
-        high, because only a new answer lowers the estimate.
+        above every deadline. Then every message would be refused, even if nothing else waits. The
+        estimate would stay too high, because only a new answer lowers the estimate.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:

@@ -37,9 +37,10 @@ class FlushPolicy:
         version: str,
         wake: asyncio.Event,
     ) -> None:
-        """At most ``credits`` chunks hold a credit, which is a permit to be in flight.
+        """``credits`` is the largest number of chunks that may hold a credit at the same time.
 
-        The event ``wake`` wakes the dispatcher, which then calls :meth:`due` again.
+        A credit is a permit to have one chunk in flight. The event ``wake`` wakes the dispatcher,
+        which then calls :meth:`due` again.
         """
         self._in_flight = in_flight
         self._latency_model = latency_model

@@ -39,9 +39,9 @@ class InFlight:
     def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
         """A chunk that has no reply after ``answer_s`` seconds is given up.
 
-        ``chunk_work`` limits the work of a chunk of several messages, in units of
-        :mod:`tasks.work`. The expected time is the time that a chunk with this work should take. A
-        chunk has stalled if it has no reply after several times the expected time.
+        A chunk has stalled if it has no reply after several times the expected time. The expected
+        time is the time that a chunk with the work ``chunk_work`` should take. A chunk of several
+        messages has at most this work. ``chunk_work`` is in units of :mod:`tasks.work`.
         """
         self._answer_s = answer_s
         self._latency_model = latency_model

@@ -114,8 +114,9 @@ class LateMessages:
     def _release_later(self, entry: Entry) -> None:
         """Releases a message's pending result at the broker as soon as the outcome comes.
 
-        A pending result is the broker's record of an outcome that a caller can fetch later. Nobody
-        will fetch this outcome, because no caller was given the message's id.
+        A pending result is the broker's record of an outcome that a caller may fetch later. Call
+        this method if the message's caller gets a failure, and not the message's id. The pending
+        result is not released if another caller was told to fetch the outcome later.
         """
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
@@ -133,8 +134,8 @@ class LateMessages:
     async def _release(self, answered: Sequence[Entry]) -> None:
         """Releases the pending results that no caller will fetch, so that they take no more room.
 
-        A pending result is the broker's record of an outcome that a caller can fetch later. Nobody
-        will fetch an outcome that came while all its callers still waited. The parameter
+        A pending result is the broker's record of an outcome that a caller may fetch later. Such a
+        record is needed only if a caller was told to fetch the outcome later. The parameter
         ``answered`` holds entries that have their outcomes.
         """
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]

@@ -186,7 +186,7 @@ class EventsStep(bootsteps.StartStopStep):
     def stop(self, consumer: Any) -> None:
         """Stops the timer, and sends the gathered events.
 
-        Later events, such as the events of the batch that is still running, are sent by Celery.
+        Celery itself sends later events, such as the events of the batch that is still running.
         """
         if self.timer is None:
             return

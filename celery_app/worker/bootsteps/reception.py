@@ -42,8 +42,8 @@ class AcknowledgeStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """Replaces the consumer's method ``call_soon_ack``, which acknowledges a task.
 
-        The new method acknowledges the task at once. It wakes the event loop only if the loop would
-        not wake by itself soon.
+        The new method acknowledges the task at once. Then it wakes the event loop, unless the loop
+        will wake by itself soon.
         """
         cycle = consumer.task_consumer.channel.connection.cycle
         soon = partial(type(consumer).call_soon_ack, consumer)

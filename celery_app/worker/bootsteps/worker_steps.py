@@ -44,8 +44,8 @@ class ModelStep(bootsteps.StartStopStep):
 
     The step starts before Celery consumes tasks, so a worker that says "ready" has a warm model. If
     the model can't start, the worker logs the reason and ends. The exit status is 2 if the model
-    is unusable, so that a new start would not help. The exit status is 1 for any other reason, such
-    as a failed device, which may recover.
+    is unusable: a new start would not help. The exit status is 1 for any other reason, such as a
+    failed device, which may recover.
     """
 
     requires = (Pool,)
@@ -122,7 +122,10 @@ class MetricsStep(bootsteps.StartStopStep):
 
 
 class HousekeepingStep(bootsteps.StartStopStep):
-    """Runs the worker's housekeeping every few seconds in a thread, once the model is loaded."""
+    """Runs the worker's housekeeping (regular jobs) every few seconds in a thread.
+
+    The thread starts after the model is loaded.
+    """
 
     requires = (Pool, ModelStep)
     stopping: threading.Event
@@ -168,7 +171,7 @@ class StackDumpStep(bootsteps.StartStopStep):
 def _refuse_unsafe_pool(worker: Any) -> None:
     """Raises ``ImproperlyConfigured`` for a pool that forks, or that has more than one thread.
 
-    A fork breaks CUDA and MPS. MPS aborts if two threads use it.
+    A fork breaks CUDA and MPS (Apple's GPU). MPS aborts the process if two threads use MPS.
     """
     pool = getattr(worker.pool_cls, "__module__", "").rpartition(".")[2]
     threads = worker.min_concurrency

@@ -21,7 +21,7 @@ FLUSH_S = 2.0
 
 
 def start(service: str) -> None:
-    """Makes a thread export the spans of this process.
+    """Starts a thread that exports the spans of this process.
 
     If the process is a fork, call this function after the fork. ``service`` is the service name in
     the spans, unless the variable ``OTEL_SERVICE_NAME`` is set.

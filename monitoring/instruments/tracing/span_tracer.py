@@ -80,9 +80,9 @@ class SpanTracer:
         return parse(header)
 
     def parse_all(self, headers: Iterable[object]) -> list[SpanContext]:
-        """Returns the contexts of the spans that headers ``traceparent`` name, each context once.
+        """Returns the context of the span that each of the ``traceparent`` headers names.
 
-        Skips invalid headers.
+        Skips invalid headers. Leaves out duplicates.
         """
         return distinct(found for header in headers if (found := parse(header)) is not None)
 
@@ -163,10 +163,11 @@ class SpanTracer:
     def step(
         self, name: str, kind: Kind, spans: Iterable[Span | None], attributes: Attributes
     ) -> Iterator[Span]:
-        """Makes a span that lasts as long as the ``with`` block. It belongs to all ``spans``.
+        """Makes the span of a step, for several requests. The ``with`` block is the step.
 
-        The new span links to the sampled ``spans``. A sampled span of another trace also links
-        back to the new span, so that a reader of either trace finds the other trace.
+        ``spans`` are the requests' spans. The new span links to those that are sampled. A sampled
+        span of another trace also links back to the new span, so that a reader of either trace
+        finds the other trace.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)
