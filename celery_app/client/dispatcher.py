@@ -201,6 +201,7 @@ class Dispatcher:
         self._give_up()
         self._local_cache.shrink(self._model_registry.pressure() != "ok")
         self._metrics.dispatcher.set(self.unanswered)
+        self._metrics.credits.set(self._version_queues.credits)
         self._metrics.credits_in_use.set(self._version_queues.credits_in_use)
         self._version_queues.drop_unused()
         self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
@@ -281,13 +282,11 @@ class Dispatcher:
         chunk = None if version_queue is None else version_queue.in_flight.pop(reply.chunk)
         if version_queue is None or chunk is None:
             return  # the reply came too late: the chunk was given up
-        self._settle_chunk(version_queue, chunk, reply)
+        self._settle_all(version_queue, chunk, reply)
         if version_queue.waits or self._cache_lookup:
             self._work.set()
 
-    def _settle_chunk(
-        self, version_queue: VersionQueue, chunk: InFlightChunk, reply: Reply
-    ) -> None:
+    def _settle_all(self, version_queue: VersionQueue, chunk: InFlightChunk, reply: Reply) -> None:
         """Gives each message of a chunk its outcome from the reply."""
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
         alone = answered and len(chunk.entries) == 1

@@ -64,7 +64,6 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
         limits_of(settings),
         metrics,
     )
-    metrics.credits.set(settings.credits)
     return AttributionClient(
         settings, dispatcher, model_registry, pending_results, (broker, cache, replies)
     )
@@ -79,5 +78,9 @@ def limits_of(settings: Settings) -> DispatchLimits:
     """
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(
-        settings.credits, settings.chunk_messages, settings.dispatcher_messages, answer_s
+        settings.credits,
+        settings.api_processes,
+        settings.chunk_messages,
+        settings.dispatcher_messages,
+        answer_s,
     )

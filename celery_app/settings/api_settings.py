@@ -16,8 +16,13 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
         int, about("Messages in one task of an api process, at most.", ge=1, le=4096)
     ] = 128
     credits: Annotated[
-        Count, about("Tasks that an api process has in flight before messages gather.")
-    ] = 2
+        Count | None,
+        about(
+            "Tasks that an api process has in flight before messages gather. Unset: the api "
+            "processes of a host together have one task more in flight than there are workers, and "
+            "each process has at least one."
+        ),
+    ] = None
     dispatcher_messages: Annotated[
         Count,
         about(

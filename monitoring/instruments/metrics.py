@@ -118,7 +118,7 @@ class ApiMetrics:
         self.dispatcher = Gauge(
             "byline_dispatcher_messages", "Messages accepted and not yet answered.", **live
         )
-        self.credits = Gauge("byline_credits", "Tasks that may be in flight.", **live)
+        self.credits = Gauge("byline_credits", "Tasks that may be in flight for a model.", **live)
         self.credits_in_use = Gauge("byline_credits_in_use", "Tasks in flight.", **live)
         for outcome in OUTCOMES:
             self.messages.labels(outcome)

@@ -7,6 +7,7 @@ import time
 
 from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
+from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.redis.model_registry import ModelRegistry
 
 #: Amount of waiting work, in units of :mod:`tasks.work`, that is sent at once even while a chunk is
@@ -32,19 +33,18 @@ class FlushPolicy:
         self,
         in_flight: InFlight,
         latency_model: LatencyModel,
-        credits: int,
+        limits: DispatchLimits,
         model_registry: ModelRegistry,
         version: str,
         wake: asyncio.Event,
     ) -> None:
-        """``credits`` is the largest number of chunks that may hold a credit at the same time.
+        """``limits`` say how many chunks may hold a credit, which is a permit to be in flight.
 
-        A credit is a permit to have one chunk in flight. The event ``wake`` wakes the dispatcher,
-        which then calls :meth:`due` again.
+        The event ``wake`` wakes the dispatcher, which then calls :meth:`due` again.
         """
         self._in_flight = in_flight
         self._latency_model = latency_model
-        self._credits = credits
+        self._limits = limits
         self._model_registry = model_registry
         self._version = version
         self._wake = wake
@@ -63,12 +63,13 @@ class FlushPolicy:
         in_flight = self._in_flight.with_credit
         if not in_flight:
             return True
-        if len(in_flight) >= self._credits:
+        workers = self._model_registry.workers_of(self._version) or 1
+        if len(in_flight) >= self._limits.credits_for(workers):
             return False
         rest_s = in_flight[-1].sent_at + LINGER_S - time.monotonic()
         if waiting >= WORTH_A_TASK:
             rest_s = 0.0
-        if len(in_flight) >= (self._model_registry.workers_of(self._version) or 1):
+        if len(in_flight) >= workers:
             first = in_flight[0]
             back_s = self._latency_model.until_back(first.work, first.sent_at)
             rest_s = max(rest_s, back_s - LEAD_S)

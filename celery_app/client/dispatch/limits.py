@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -9,11 +10,22 @@ class DispatchLimits(NamedTuple):
     """The limits of a dispatcher. Work and capacity are in units of :mod:`tasks.work`."""
 
     #: Largest number of chunks with a credit for one model version. At this number, messages wait,
-    #: unless they are urgent.
-    credits: int
+    #: unless they are urgent. None: :meth:`credits_for` derives it from the number of workers.
+    credits: int | None
+    #: Number of processes that send tasks to the same workers: the api processes of this host.
+    processes: int
     #: Limit of the work of a chunk of several messages. A chunk of one message may have more work.
     chunk_work: int
     #: Largest total size of the messages that have no outcome yet.
     capacity: int
     #: Seconds after which a chunk without a reply is given up: its messages fail.
     answer_s: float
+
+    def credits_for(self, workers: int) -> int:
+        """Returns the largest number of chunks with a credit for a version of ``workers`` workers.
+
+        By default, all processes together may send one chunk more than there are workers: each
+        worker computes one chunk, and the next chunk is on its way. More chunks would only wait,
+        without the messages that come in the meantime.
+        """
+        return self.credits or max(1, math.ceil((workers + 1) / self.processes))

@@ -48,7 +48,7 @@ class VersionQueue:
             self.latency_model, self.in_flight, self._waiting, limits.chunk_work
         )
         self._flush_policy = FlushPolicy(
-            self.in_flight, self.latency_model, limits.credits, model_registry, version, wake
+            self.in_flight, self.latency_model, limits, model_registry, version, wake
         )
 
     @property

@@ -57,6 +57,14 @@ class VersionQueues:
         return any(queue.in_flight for queue in self._queues.values())
 
     @property
+    def credits(self) -> int:
+        """The largest number of chunks with a credit (a permit to be in flight) for one version.
+
+        The number is that of the current version, if it depends on the number of workers.
+        """
+        return self._limits.credits_for(self._model_registry.workers() or 1)
+
+    @property
     def credits_in_use(self) -> int:
         """The number of credits (permits to have a chunk in flight) that are taken."""
         return sum(len(queue.in_flight.with_credit) for queue in self._queues.values())

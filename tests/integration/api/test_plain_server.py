@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from bench.system.usage import tree
-from celery_app.settings import Settings
 from tests.parts import Part, Stack, wait_for
 
 SIZE = 10_000_000
-CREDITS = Settings().credits
+#: Of each of two processes, with one worker.
+CREDITS = 1
 
 
 @pytest.fixture(scope="module")

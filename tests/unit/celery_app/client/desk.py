@@ -111,14 +111,14 @@ class FakeModelRegistry:
 class Desk:
     """A dispatcher with a fake broker, a fake cache and a fake model registry."""
 
-    def __init__(self, workers: int = 1, **limits: float) -> None:
+    def __init__(self, workers: int = 1, **limits: float | None) -> None:
         self.cache = FakeResultStore()
         self.broker = FakePublisher()
         self.model_registry = FakeModelRegistry(workers)
         self.queue_capacity = QueueCapacity(100)
         self.registry = CollectorRegistry()
         fakes: list[Any] = [self.broker, self.cache, self.model_registry]
-        defaults = DispatchLimits(credits=2, chunk_work=4, capacity=100, answer_s=60.0)
+        defaults = DispatchLimits(credits=2, processes=1, chunk_work=4, capacity=100, answer_s=60.0)
         self.dispatcher = Dispatcher(
             *fakes,
             self.queue_capacity,

@@ -10,6 +10,7 @@ import pytest
 from celery_app.client import dispatcher
 from celery_app.client.dispatch import flush_policy, in_flight
 from celery_app.client.dispatch.latency_model import LatencyModel
+from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.entry import Entry
 from tests.unit.celery_app.client.desk import Desk, FakeModelRegistry
 
@@ -107,7 +108,8 @@ async def test_the_dispatcher_is_woken_after_a_wait_of_any_length(
     woken = asyncio.Event()
     latency_model, model_registry = LatencyModel(), FakeModelRegistry(workers=2)
     chunks = in_flight.InFlight(60.0, latency_model, chunk_work=4)
-    policy = flush_policy.FlushPolicy(chunks, latency_model, 2, model_registry, "v1", woken)
+    limits = DispatchLimits(2, 1, chunk_work=4, capacity=100, answer_s=60.0)
+    policy = flush_policy.FlushPolicy(chunks, latency_model, limits, model_registry, "v1", woken)
     chunks.add("chunk", [Entry("1", "1", "v1")])
     now = chunks.with_credit[0].sent_at
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -115,3 +117,38 @@ async def test_the_dispatcher_is_woken_after_a_wait_of_any_length(
         monkeypatch.setattr(flush_policy, "LINGER_S", seconds)
         assert not policy.due(1)
     await asyncio.wait_for(woken.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    ("workers", "processes", "credits"),
+    [(0, 1, 1), (1, 1, 2), (1, 2, 1), (1, 3, 1), (4, 1, 5), (4, 2, 3), (4, 3, 2), (8, 4, 3)],
+)
+def test_the_processes_of_a_host_together_have_one_chunk_more_than_there_are_workers(
+    workers: int, processes: int, credits: int
+) -> None:
+    unset = DispatchLimits(None, processes, chunk_work=4, capacity=100, answer_s=60.0)
+    assert unset.credits_for(workers) == credits
+    assert unset._replace(credits=7).credits_for(workers) == 7
+
+
+async def test_another_worker_is_sent_another_chunk_without_a_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flush_policy, "LINGER_S", 0.0)
+    async with Desk(workers=3, credits=None) as desk:
+        for id in ("1", "2", "3"):
+            await desk.ask(id)
+        assert desk.broker.sizes() == [1, 1, 1]
+    async with Desk(workers=3, credits=None, processes=4) as desk:
+        for id in ("1", "2", "3"):
+            await desk.ask(id)
+        assert desk.broker.sizes() == [1]
+
+
+async def test_the_metric_shows_the_credits_that_the_number_of_workers_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatcher, "SWEEP_S", 0.0)
+    async with Desk(workers=3, credits=None) as desk:
+        await desk.ask("1")
+        assert desk.registry.get_sample_value("byline_credits") == 4
