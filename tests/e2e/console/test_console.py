@@ -194,7 +194,7 @@ def test_a_key_is_asked_for_and_kept_in_this_tab_only(visit: Visit, running: Run
     from playwright.sync_api import expect
 
     visit.page.route("**/v1/**", _guarded)
-    visit.page.reload()
+    visit.page.goto(f"{running.api}/")
     visit.page.get_by_label("This api asks for a key").fill("the-key")
     visit.page.keyboard.press("Enter")
     expect(visit.page.locator("#model")).to_contain_text(running.model["card"]["version"])

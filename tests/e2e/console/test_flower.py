@@ -153,7 +153,7 @@ def test_consumer_of_a_queue_is_cancelled_and_added_again(page: Page, serving: S
     page.locator("#worker-group").click()
     page.get_by_role("button", name="Refresh", exact=True).click()
     told(page, "success")
-    page.reload()
+    page.goto(f"/worker/{NODE}")
     page.locator("#worker-tab-queues").click()
     expect(page.locator("#worker-queues tr")).to_have_count(1)
 

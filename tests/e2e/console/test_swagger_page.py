@@ -19,6 +19,9 @@ __all__ = ["browser"]
 pytestmark = needs_chromium
 
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "api" / "openapi.json").read_text("utf-8"))
+POST: dict[str, Any] = DOCUMENT["paths"]["/v1/attributions"]["post"]["requestBody"]
+#: Text of the example of a single message, which the examples of feedback are about.
+SINGLE: str = POST["content"]["application/json"]["examples"]["single"]["value"]["text"]
 
 
 @pytest.fixture
@@ -78,17 +81,14 @@ def test_explained_message_has_evidence(page: Page) -> None:
 
 
 def test_attribution_is_read_by_the_id_of_the_example(page: Page, running: Run) -> None:
-    single = DOCUMENT["paths"]["/v1/attributions"]["post"]["requestBody"]
-    text = single["content"]["application/json"]["examples"]["single"]["value"]["text"]
-    id = running.attribute(text)["id"]
+    id = running.attribute(SINGLE)["id"]
     status, body = executed(opened(page, "read"))
     assert (status, body["id"]) == ("200", id)
 
 
 @pytest.mark.parametrize("example", ["feedback", "correction"])
 def test_feedback_is_stored(page: Page, running: Run, example: str) -> None:
-    posted(page, "attribute", "single")
-    page.reload()
+    running.attribute(SINGLE)
     assert posted(page, "learn", example)["correct"]
 
 
