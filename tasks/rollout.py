@@ -211,7 +211,7 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Keeps a version and its queue for another day, since tasks may still enter the queue."""
+        """Keeps a version and its queue for 24 h more, since tasks may still enter the queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:

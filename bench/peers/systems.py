@@ -98,7 +98,7 @@ class PeerSystem:
             "BENCH_REDIS": self.redis,
             "BENCH_RUN": self._run,
             # The same variables as Byline's worker, so that the model is as fast in every system.
-            **importlib.import_module("model.serving.processor").environment(),
+            **importlib.import_module("model.serving.numpy_cpu_features").environment(),
             **self.peer.env,
         }
         with (self._folder / f"{part}.log").open("wb") as output:

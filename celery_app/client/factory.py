@@ -1,4 +1,4 @@
-"""Builds a client from the settings: for Flask, and for the library's ``Client``."""
+"""Builds the object from the settings that sends messages, for Flask and for the library."""
 
 from __future__ import annotations
 

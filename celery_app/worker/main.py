@@ -13,7 +13,7 @@ from celery.exceptions import ImproperlyConfigured
 
 from celery_app.settings import Settings, SettingsError
 from celery_app.worker.logs.worker_log import set_up
-from model.serving import metal, processor
+from model.serving import metal, numpy_cpu_features
 from monitoring.instruments import tracing
 
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         # SIGUSR2 would start Celery's debugger, which any user of this machine could connect to.
         os.environ.pop("CELERY_RDBSIG", None)
         os.environ.update(metal.environment(settings.mps_memory / settings.workers))
-        for name, value in processor.environment().items():
+        for name, value in numpy_cpu_features.environment().items():
             os.environ.setdefault(name, value)
         # The tokenizer gets an equal share of the cores, as torch does.
         cores = max(1, (os.cpu_count() or 1) // settings.workers)

@@ -122,10 +122,10 @@ class NgramModel:
 
     @property
     def _rarity(self) -> tuple[int, float]:
-        """The number of training messages, and the power p.
+        """Returns the number of training messages, and the exponent of the stored idf values.
 
-        Each row of the weight table has an idf (inverse document frequency), and the weights store
-        this idf to the power of p.
+        The idf (inverse document frequency) of a row of the weight table is stored raised to this
+        exponent.
         """
         details = self.card.details
         power = details.get("training", {}).get("idf_power", 1.0)  # older models have no such field

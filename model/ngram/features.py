@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ngram.hashing import CHARACTER_BASE, TOKEN_BASE, mix
+from model.ngram.hash_functions import CHARACTER_BASE, TOKEN_BASE, mix
 from model.ngram.tokenizer import Tokens, tokenize
 
-#: Part of every model's version. Change this text with every change of this file, of hashing.py or
-#: of tokenizer.py that changes a feature.
+#: Part of every model's version. Change this text with every change of this file, of
+#: hash_functions.py or of tokenizer.py that changes a feature.
 PREPROCESSING = "chars2-4,tokens1-2,rows360448,sqrt,v1"
 #: Number of rows of the weight table. The weights of 41 authors then take less than 20 MB.
 ROWS = 360_448
@@ -186,8 +186,8 @@ def _family(
 ) -> Family:
     """Returns the n-grams that are runs of ``length`` units; a unit is a character or a token.
 
-    ``rows`` has the table row of the run that begins at each unit. ``first`` and ``last`` are the
-    offsets of the first and the last code point of each unit.
+    The three arrays have an item for each unit: ``rows`` the weight table's row of the run that
+    begins there, ``first`` and ``last`` the offsets of the unit's first and last code point.
     """
     last = last[length - 1 :]
     return Family(rows[: len(last)].view(np.int32), first[: len(last)], last)

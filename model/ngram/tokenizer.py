@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ngram.hashing import CHARACTER_BASE, CHARACTER_INVERSE, mix, powers
+from model.ngram.hash_functions import CHARACTER_BASE, CHARACTER_INVERSE, mix, powers
 
 #: Number of a token's first characters whose order changes the hash. Of the later characters,
 #: only the sum changes the hash.

@@ -220,8 +220,8 @@ def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     """Fits each variant without the tuning fold, and measures it on the tuning fold.
 
     ``ngrams`` has the n-gram model's logits for the messages in the tuning fold, from a fit without
-    this fold. Returns a list with the trial of each variant, and the macro-F1 of ``ngrams`` as they
-    are. The first trial is that of the variant without an encoder: it calibrates ``ngrams``.
+    this fold. Returns a list with the trial of each variant, and the macro-F1 of ``ngrams`` before
+    any calibration. The first variant has no encoder, and only calibrates ``ngrams``.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     corpus, labels = trainer.corpus, trainer.corpus.labels(TUNING_FOLD)

@@ -105,7 +105,7 @@ class Sightings:
         self._seen: list[tuple[float, Any]] = []
 
     def clear(self) -> None:
-        """Forgets all remembered tasks, because the list is empty or its head is not a task."""
+        """Forgets all remembered tasks, because the Redis list is empty or begins with no task."""
         self._seen.clear()
 
     def waiting_since(self, now: float) -> float:

@@ -1,9 +1,9 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Replies and the outcomes of pending results go to the broker. A batch's results go to the cache. If
-broker and cache are one server, one round trip stores the results and sends the replies. If broker
-and cache are two servers, a later round trip sends the replies, even if the cache could not store
-the results.
+The broker gets the replies and the outcomes of pending results. The cache gets the attributions of
+the batch. If broker and cache are one server, one round trip stores the attributions and sends the
+replies. If they are two servers, a second round trip sends the replies, even if the cache could not
+store the attributions.
 
 The round trip that sends the replies also asks which messages have a pending result. Few messages
 have one. A further round trip stores the outcomes of these messages.

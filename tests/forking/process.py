@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model.serving import processor
+from model.serving import numpy_cpu_features
 from tests.forking.server import REQUEST_BYTES
 
 #: The modules whose processes are forked, and the libraries that they import. No library is here
@@ -101,7 +101,10 @@ class ForkServer:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "tests.forking.server", str(number), *libraries],
                 cwd=folder,
-                env={**os.environ, **processor.environment()},  # as the worker does, for numpy
+                env={
+                    **os.environ,
+                    **numpy_cpu_features.environment(),
+                },  # as workers do
                 stdout=subprocess.DEVNULL,  # no terminal
                 pass_fds=[number],
                 start_new_session=True,  # so that Ctrl-C ends pytest, and pytest ends the server

@@ -104,9 +104,9 @@ class VersionQueue:
         """Returns the sort key of a kind of messages. The kind with the smallest key is sent next.
 
         The most urgent priority comes first. Among kinds with equal priority, a kind comes first if
-        it was passed over at least :data:`PASSED_OVER` times. A kind is passed over when a chunk of
-        another kind with this priority is sent while messages of the kind wait. In all other cases,
-        messages without evidence come before messages with evidence.
+        it was passed over at least :data:`PASSED_OVER` times: its messages waited, and a chunk of
+        another kind went first. In all other cases, messages without evidence come before messages
+        with evidence.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

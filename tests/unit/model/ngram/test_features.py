@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.ngram import features, hashing
+from model.ngram import features, hash_functions
 from tests.unit.model.ngram import plain_features
 
 TEXTS = ["The cat sat. The Cat!", "", "x", "ÄRGER im Büro 🎉🎉", "a\0b", " ", "the cat"]
@@ -65,7 +65,7 @@ def test_bags_of_a_large_batch_equal_those_of_the_simple_implementation() -> Non
 
 
 def test_bags_are_right_beyond_the_powers_in_memory() -> None:
-    texts = ["Rain fell, all night. " * (hashing.KEPT_POWERS // 20), LONG, "It's over"]
+    texts = ["Rain fell, all night. " * (hash_functions.KEPT_POWERS // 20), LONG, "It's over"]
     assert together(texts) == [plain_features.bag(text) for text in texts]
 
 

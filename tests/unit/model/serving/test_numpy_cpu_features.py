@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.serving import processor
+from model.serving import numpy_cpu_features
 from tests.parts import ROOT
 
 ZEN_4 = {"vendor_id": "AuthenticAMD", "cpu family": "25", "flags": "fpu sse avx2 avx512f"}
@@ -23,7 +23,9 @@ def cpuinfo(folder: Path, **changes: str) -> Path:
 
 
 def test_avx_512_is_disabled_on_zen_4(tmp_path: Path) -> None:
-    assert processor.environment(cpuinfo(tmp_path)) == {"NPY_DISABLE_CPU_FEATURES": "X86_V4"}
+    assert numpy_cpu_features.environment(cpuinfo(tmp_path)) == {
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4"
+    }
 
 
 @pytest.mark.parametrize(
@@ -36,13 +38,13 @@ def test_avx_512_is_disabled_on_zen_4(tmp_path: Path) -> None:
     ids=["Intel", "Zen 5", "Zen 3"],
 )
 def test_nothing_is_set_on_other_processors(tmp_path: Path, changes: dict[str, str]) -> None:
-    assert processor.environment(cpuinfo(tmp_path, **changes)) == {}
+    assert numpy_cpu_features.environment(cpuinfo(tmp_path, **changes)) == {}
 
 
 def test_nothing_is_set_without_a_readable_cpuinfo(tmp_path: Path) -> None:
-    assert processor.environment(tmp_path / "cpuinfo") == {}
+    assert numpy_cpu_features.environment(tmp_path / "cpuinfo") == {}
     (tmp_path / "cpuinfo").write_bytes(b"\xff\n")
-    assert processor.environment(tmp_path / "cpuinfo") == {}
+    assert numpy_cpu_features.environment(tmp_path / "cpuinfo") == {}
 
 
 def test_worker_module_does_not_import_numpy() -> None:
