@@ -24,6 +24,7 @@ from celery_app.client.dispatch.in_flight import InFlightChunk
 from celery_app.client.dispatch.key_quota import KeyQuota
 from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.dispatch.local_cache import LocalCache
+from celery_app.client.dispatch.message_counts import MessageCounts
 from celery_app.client.dispatch.replies import ReplyReader
 from celery_app.client.dispatch.version_queue import VersionQueue
 from celery_app.client.dispatch.version_queues import VersionQueues
@@ -35,7 +36,7 @@ from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.result_store import ResultStore
 from celery_app.client.run_forever import run_forever
 from monitoring.instruments import request_ids, tracing
-from monitoring.instruments.metrics import OUTCOMES, ApiMetrics
+from monitoring.instruments.metrics import ApiMetrics
 from tasks.errors import (
     BrokerUnavailable,
     BylineError,
@@ -80,7 +81,7 @@ class Dispatcher:
         self._local_cache = local_cache
         self._answer_s = limits.answer_s
         self._metrics = metrics
-        self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
+        self._counts = MessageCounts(metrics)
         self._room = KeyQuota(limits.capacity)
         #: The entries that later requests for the same message can share.
         self._joinable: dict[JoinKey, Entry] = {}
@@ -106,6 +107,7 @@ class Dispatcher:
             for task in running:
                 task.cancel()  # repeated: redis-py ignores a cancel while it connects
             _, running = await asyncio.wait(running, timeout=0.1)
+        self._counts.flush()
 
     @property
     def unanswered(self) -> int:
@@ -132,7 +134,7 @@ class Dispatcher:
         """
         size = sum([entry.size for entry in entries])
         if size and not self._room.has_room(entries[0].owner, size):
-            self._count("shed", len(entries))
+            self._counts.add("shed", len(entries))
             raise Overloaded(f"{self.unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
         if tracing.tracer is not None:
@@ -159,13 +161,13 @@ class Dispatcher:
         known = self._local_cache.get(entry.id)
         if known is not None and suffices(known, entry.explain):
             entry.settle(known)
-            self._count("cached")
+            self._counts.add("cached")
             return entry
         key = entry.join_key
         if key is not None:
             first = self._joinable.setdefault(key, entry)
             if first is not entry:
-                self._count("joined")
+                self._counts.add("joined")
                 return first
         self._room.take(entry)
         self._cache_lookup.add(entry)
@@ -182,11 +184,8 @@ class Dispatcher:
 
     def _fail(self, entries: Iterable[Entry], error: BylineError) -> None:
         for entry in entries:
-            self._count(_OUTCOMES.get(error.code, "failed"))
+            self._counts.add(_OUTCOMES.get(error.code, "failed"))
             self._settle(entry, Failure(entry.id, error.code, str(error)))
-
-    def _count(self, outcome: str, messages: int = 1) -> None:
-        self._counters[outcome].inc(messages)
 
     async def _pump(self) -> None:
         await self._work.wait()
@@ -200,6 +199,7 @@ class Dispatcher:
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._local_cache.shrink(self._model_registry.pressure() != "ok")
+        self._counts.flush()
         self._metrics.dispatcher.set(self.unanswered)
         self._metrics.credits.set(self._version_queues.credits)
         self._metrics.credits_in_use.set(self._version_queues.credits_in_use)
@@ -211,7 +211,7 @@ class Dispatcher:
         for entry, known in await self._cache_lookup.look_up():
             if known is not None:
                 self._settle(entry, known)
-                self._count("cached" if isinstance(known, Attribution) else "failed")
+                self._counts.add("cached" if isinstance(known, Attribution) else "failed")
             elif refusal := self._refusal(entry):
                 self._fail([entry], refusal)
             else:
@@ -238,7 +238,7 @@ class Dispatcher:
     async def _send_from(self, version_queue: VersionQueue) -> None:
         for entry in version_queue.drop_late():
             failure = self.deadline_failure(entry)
-            self._count(_OUTCOMES[failure.code])
+            self._counts.add(_OUTCOMES[failure.code])
             self._settle(entry, failure)
         while entries := version_queue.next_chunk():
             await self._dispatch(version_queue, entries)

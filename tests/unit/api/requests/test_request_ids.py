@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from api.requests.request_ids import request_id_of
@@ -18,3 +21,12 @@ def test_request_without_valid_id_gets_a_new_id(given: str | None) -> None:
     assert len(made) == 100
     assert given not in made
     assert all(is_valid(id) for id in made)
+
+
+def test_forked_processes_make_different_ids() -> None:
+    code = (
+        "import os; from api.requests.request_ids import request_id_of; request_id_of(None)\n"
+        "child = os.fork(); print(request_id_of(None), flush=True); child and os.wait()"
+    )
+    made = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).split()
+    assert len(made) == len(set(made)) == 2

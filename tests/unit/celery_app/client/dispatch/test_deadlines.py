@@ -140,6 +140,7 @@ async def test_a_message_that_a_queue_makes_late_is_refused_as_overloaded(
     await idle()
     assert isinstance(entry.outcome, Failure)
     assert entry.outcome.code == code
+    await desk.dispatcher.stop()  # adds the gathered counts to the metrics
     name = "byline_messages_total"
     assert desk.registry.get_sample_value(name, {"outcome": outcome}) == 1
     assert desk.broker.sizes() == []
