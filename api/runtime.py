@@ -7,6 +7,7 @@ accelerator, the services use the server's event loop.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Coroutine, Iterator
@@ -73,6 +74,7 @@ class Runtime:
                     thread.stop()  # the next request tries again
                     raise
                 self._thread = thread
+                atexit.register(self.stop)  # counts the last messages
 
     async def open(self) -> None:
         """Starts the services on the running event loop."""

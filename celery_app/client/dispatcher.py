@@ -97,6 +97,7 @@ class Dispatcher:
     def start(self) -> None:
         """Starts the dispatcher's three coroutines. They run until :meth:`stop`."""
         self.loop = asyncio.get_running_loop()  # stored: get_running_loop makes a system call
+        self._metrics.credits.set(self._version_queues.credits)
         coroutines = (self._pump, self._take_reply, self._sweep)
         self._running = [asyncio.ensure_future(run_forever(each)) for each in coroutines]
 

@@ -17,6 +17,10 @@ from monitoring.instruments import tracing
 from monitoring.instruments.metrics import ApiMetrics
 from tasks.storage.pending_results import PendingResults
 
+#: Smallest default of the chunks that a process has in flight, with and without the accelerator.
+#: With the accelerator, a second chunk is on its way while a worker computes the first, even if one
+#: process has all the load. Without it, two processes with one chunk each held a tenth more.
+FEWEST_CREDITS = {"on": 2, "off": 1}
 #: Shortest time from the end of a caller's longest wait until a chunk is given up, in seconds.
 BEYOND_WAIT_S = 5
 
@@ -85,6 +89,7 @@ def limits_of(settings: Settings) -> DispatchLimits:
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(
         settings.credits,
+        FEWEST_CREDITS[settings.accelerator],
         settings.api_processes,
         settings.chunk_messages,
         settings.dispatcher_messages,

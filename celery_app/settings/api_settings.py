@@ -19,8 +19,8 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
         Count | None,
         about(
             "Tasks that an api process has in flight before messages gather. Unset: the api "
-            "processes of a host together have one task more in flight than there are workers, and "
-            "each process has at least one."
+            "processes of a host share one task more than there are workers. Each process has at "
+            "least two (one without the accelerator) and at most four."
         ),
     ] = None
     dispatcher_messages: Annotated[

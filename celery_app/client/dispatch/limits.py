@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+#: Largest default of the credits of a process. With more chunks in flight, a chunk could count as
+#: stalled before its turn: see ``STALLED_FACTOR`` in :mod:`celery_app.client.dispatch.in_flight`.
+MOST_CREDITS = 4
+
 
 class DispatchLimits(NamedTuple):
     """The limits of a dispatcher. Work and capacity are in units of :mod:`tasks.work`."""
@@ -12,7 +16,9 @@ class DispatchLimits(NamedTuple):
     #: Largest number of chunks with a credit for one model version. At this number, messages wait,
     #: unless they are urgent. None: :meth:`credits_for` derives it from the number of workers.
     credits: int | None
-    #: Number of processes that send tasks to the same workers: the api processes of this host.
+    #: Smallest default of ``credits``.
+    fewest_credits: int
+    #: Number of processes that share the default: the api processes of this host.
     processes: int
     #: Limit of the work of a chunk of several messages. A chunk of one message may have more work.
     chunk_work: int
@@ -26,6 +32,10 @@ class DispatchLimits(NamedTuple):
 
         By default, all processes together may send one chunk more than there are workers: each
         worker computes one chunk, and the next chunk is on its way. More chunks would only wait,
-        without the messages that come in the meantime.
+        without the messages that come in the meantime. The result is rounded up, and is between
+        ``fewest_credits`` and :data:`MOST_CREDITS`.
         """
-        return self.credits or max(1, math.ceil((workers + 1) / self.processes))
+        if self.credits is not None:
+            return self.credits
+        share = math.ceil((workers + 1) / self.processes)
+        return min(max(share, self.fewest_credits), MOST_CREDITS)

@@ -58,11 +58,9 @@ class VersionQueues:
 
     @property
     def credits(self) -> int:
-        """The largest number of chunks with a credit (a permit to be in flight) for one version.
-
-        The number is that of the current version, if it depends on the number of workers.
-        """
-        return self._limits.credits_for(self._model_registry.workers() or 1)
+        """The largest number of chunks with a credit (a permit to be in flight) for one version."""
+        workers = [self._model_registry.workers_of(version) for version in self._queues]
+        return self._limits.credits_for(max(workers, default=1))
 
     @property
     def credits_in_use(self) -> int:

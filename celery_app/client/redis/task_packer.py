@@ -68,24 +68,26 @@ class TaskPacker:
         if any(request_ids):
             headers[REQUEST_IDS] = request_ids
         with _MEMORY:
-            self._app.send_task(
-                TASK,
-                args=[texts],
-                kwargs=kwargs,
-                task_id=chunk,
-                queue=queue,
-                priority=priority,
-                reply_to=self._reply_to,
-                headers=headers,
-                ignore_result=True,  # the reply has the results, and the cache keeps them
-                # Celery's own repr contains the texts, and monitors such as Flower show the repr.
-                argsrepr=f"({len(texts)} messages,)",
-                kwargsrepr="{}",
-                retry=False,
-                declare=(),  # Kombu's memory needs no declared queue, and saves a fifth of the time
-                producer=self._producer,
-            )
-            message = self._connection.default_channel.basic_get(queue, no_ack=True)
+            try:
+                self._app.send_task(
+                    TASK,
+                    args=[texts],
+                    kwargs=kwargs,
+                    task_id=chunk,
+                    queue=queue,
+                    priority=priority,
+                    reply_to=self._reply_to,
+                    headers=headers,
+                    ignore_result=True,  # the reply has the results, and the cache keeps them
+                    # Celery's own repr has the texts, and monitors such as Flower show the repr.
+                    argsrepr=f"({len(texts)} messages,)",
+                    kwargsrepr="{}",
+                    retry=False,
+                    declare=(),  # takes a fifth of the time; this transport needs none
+                    producer=self._producer,
+                )
+            finally:  # else a message that an error left in memory would be the next chunk's
+                message = self._connection.default_channel.basic_get(queue, no_ack=True)
         return Packed(_list(queue, priority), _encode(message.serializable()))
 
 

@@ -40,7 +40,7 @@ def ask(stack: Stack, number: int) -> None:
 def test_metrics_add_up_the_processes_and_survive_a_killed_process(own: Stack) -> None:
     own.worker()
     api = own.api(BYLINE_API_PROCESSES="2")
-    wait_for(lambda: metrics(own).get(("byline_credits",)) == 2, 20, "both processes")
+    wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "both processes")
     ask(own, 40)
     wait_for(lambda: metrics(own).get(ROUTE) == 40, 5, "all requests to be counted")
     # Each process answers for both processes.
@@ -60,7 +60,7 @@ def test_metrics_add_up_the_processes_and_survive_a_killed_process(own: Stack) -
     # If the parent has just pinged the killed process, the parent waits 20 seconds (READY_S) for
     # the response before it starts another process.
     wait_for(lambda: len(_serving(api.process.pid, own)) == 2, 45, "another process")
-    wait_for(lambda: metrics(own).get(("byline_credits",)) == 2, 20, "only the living to count")
+    wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "only the living to count")
     # The start time shows restarts that a supervisor hides.
     assert metrics(own)[START] > started
     ask(own, 10)

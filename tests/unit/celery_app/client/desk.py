@@ -118,7 +118,7 @@ class Desk:
         self.queue_capacity = QueueCapacity(100)
         self.registry = CollectorRegistry()
         fakes: list[Any] = [self.broker, self.cache, self.model_registry]
-        defaults = DispatchLimits(credits=2, processes=1, chunk_work=4, capacity=100, answer_s=60.0)
+        defaults = DispatchLimits(2, 1, 1, chunk_work=4, capacity=100, answer_s=60.0)
         self.dispatcher = Dispatcher(
             *fakes,
             self.queue_capacity,

@@ -108,7 +108,7 @@ async def test_the_dispatcher_is_woken_after_a_wait_of_any_length(
     woken = asyncio.Event()
     latency_model, model_registry = LatencyModel(), FakeModelRegistry(workers=2)
     chunks = in_flight.InFlight(60.0, latency_model, chunk_work=4)
-    limits = DispatchLimits(2, 1, chunk_work=4, capacity=100, answer_s=60.0)
+    limits = DispatchLimits(2, 1, 1, chunk_work=4, capacity=100, answer_s=60.0)
     policy = flush_policy.FlushPolicy(chunks, latency_model, limits, model_registry, "v1", woken)
     chunks.add("chunk", [Entry("1", "1", "v1")])
     now = chunks.with_credit[0].sent_at
@@ -121,13 +121,14 @@ async def test_the_dispatcher_is_woken_after_a_wait_of_any_length(
 
 @pytest.mark.parametrize(
     ("workers", "processes", "credits"),
-    [(0, 1, 1), (1, 1, 2), (1, 2, 1), (1, 3, 1), (4, 1, 5), (4, 2, 3), (4, 3, 2), (8, 4, 3)],
+    [(0, 1, 1), (1, 1, 2), (1, 2, 1), (1, 3, 1), (2, 1, 3), (9, 1, 4), (4, 2, 3), (4, 3, 2)],
 )
-def test_the_processes_of_a_host_together_have_one_chunk_more_than_there_are_workers(
+def test_the_processes_of_a_host_share_one_chunk_more_than_there_are_workers(
     workers: int, processes: int, credits: int
 ) -> None:
-    unset = DispatchLimits(None, processes, chunk_work=4, capacity=100, answer_s=60.0)
+    unset = DispatchLimits(None, 1, processes, chunk_work=4, capacity=100, answer_s=60.0)
     assert unset.credits_for(workers) == credits
+    assert unset._replace(fewest_credits=2).credits_for(workers) == max(2, credits)
     assert unset._replace(credits=7).credits_for(workers) == 7
 
 

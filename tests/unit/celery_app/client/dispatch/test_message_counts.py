@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from celery_app.client import dispatcher
+from celery_app.client.dispatch import message_counts
 from celery_app.client.dispatch.message_counts import MessageCounts
 from monitoring.instruments.metrics import ApiMetrics
 from tests.unit.celery_app.client.desk import Desk
@@ -13,6 +14,12 @@ from tests.unit.celery_app.client.desk import Desk
 
 def counted(registry: CollectorRegistry, outcome: str) -> float | None:
     return registry.get_sample_value("byline_messages_total", {"outcome": outcome})
+
+
+@pytest.fixture(autouse=True)
+def group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No group ends by itself."""
+    monkeypatch.setattr(message_counts, "GROUP_S", 60.0)
 
 
 def test_gathered_messages_are_added_once() -> None:
@@ -25,6 +32,16 @@ def test_gathered_messages_are_added_once() -> None:
     counts.flush()
     counts.flush()
     assert [counted(registry, each) for each in ("cached", "shed", "failed")] == [3, 4, 0]
+
+
+def test_a_group_ends_at_the_first_message_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = CollectorRegistry()
+    counts = MessageCounts(ApiMetrics(registry))
+    counts.add("cached")
+    assert counted(registry, "cached") == 0
+    monkeypatch.setattr(message_counts, "GROUP_S", 0.0)
+    counts.add("shed")
+    assert [counted(registry, each) for each in ("cached", "shed")] == [1, 1]
 
 
 @pytest.mark.anyio
