@@ -50,8 +50,7 @@ class Application(Flask):
 def create_app(runtime: Runtime | None = None) -> Flask:
     """Returns Byline's Flask application. Does not connect to Redis yet.
 
-    ``runtime`` holds the services that the views call. If it is None, this function makes a runtime
-    from the settings in the environment variables.
+    If ``runtime`` is None, the settings come from the environment variables.
 
     Raises:
         SettingsError: a setting or the keys file is invalid.

@@ -1,7 +1,7 @@
 """Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-After the fork, each process of a WSGI server starts a thread with an event loop. Under the
-accelerator, the services use the server's event loop.
+Under a WSGI server, the event loop has a thread of its own. Under the accelerator, the services use
+the server's event loop.
 """
 
 from __future__ import annotations

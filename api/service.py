@@ -53,9 +53,8 @@ class AttributionService:
     async def create(self, posted: PostedRequest) -> HttpResponse:
         """Finds the authors of the messages in a POST request, and returns the response.
 
-        The status is 202 if a message has no outcome when the client's wait ends. The rate limiter
-        charges the API key for the work of the messages, in units of :mod:`tasks.work`. For an
-        invalid request, the charge depends on the size of the body.
+        The status is 202 if a message has no outcome when the client's wait ends. The API key's
+        rate limit counts the messages' work (:mod:`tasks.work`), or the size of an invalid body.
         """
         _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)
@@ -85,8 +84,8 @@ class AttributionService:
     ) -> HttpResponse:
         """Returns the response to a GET or HEAD request for the attribution ``id``.
 
-        The status is 202 if there is no outcome when the client's wait ends. There is no wait if
-        ``may_wait`` is False. Byline may delete the outcome after a GET, but not after a HEAD.
+        The status is 202 if the message has no outcome when the client's wait ends. Byline may
+        delete the outcome after a GET, but not after a HEAD.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")

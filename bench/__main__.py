@@ -29,8 +29,7 @@ DEFAULT = ("steady", "unique", "zipf", "bulk")
 def main(arguments: list[str]) -> int:
     """Runs the scenarios that the command line names, and writes the reports.
 
-    Returns the exit status: 130 if Ctrl-C ended a run, 1 if a run broke a limit of its scenario, 2
-    if the input is wrong or Byline does not run, else 0.
+    Returns 2 after an error, 130 if Ctrl-C ended a run, 1 if a run broke a limit, and otherwise 0.
     """
     options = _parser().parse_args(arguments)
     console = Console()
@@ -75,8 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
     """Returns the scenarios to run, as a mapping from name to scenario.
 
-    If the command line names the scenario ``steady`` twice, the second run has the name
-    ``steady#2``. The two names must differ, because they are parts of the reports' file names.
+    A second ``steady`` gets the name ``steady#2``: each name becomes a part of a file's name.
     """
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:

@@ -68,19 +68,15 @@ def run(
 ) -> Run:
     """Runs the load of ``scenario`` against ``system``, and returns the report.
 
-    ``name`` is the run's name in the report. The messages are made from the texts in the file
-    ``passages``. A new message is a variant of a passage: the passage without two of its words.
-    The variants of a passage have numbers. The load uses the variants from number ``variant`` on.
-    If ``variant`` is None, the number comes from the clock, so that two runs send different new
-    messages. ``observed`` collects the samples of the system. ``show`` is called with the progress
-    once a second.
-
-    Ctrl-C ends the load early. The report then covers the seconds before Ctrl-C, and says that the
-    run was interrupted.
+    New messages are variants of the texts in the file ``passages``, from number ``variant`` on (see
+    :mod:`bench.load.messages`). ``observed`` collects samples of the system. Ctrl-C ends the load
+    early. The report then covers the seconds so far, and says that the run was interrupted.
 
     Raises:
         RuntimeError: the load generator died.
     """
+    # If ``variant`` is None, the number comes from the clock, so that two runs send different new
+    # messages.
     first = time.time_ns() // 10**6 if variant is None else variant
     job = Job(scenario, system.target, system.redis, passages, first)
     with greedy(job) as other:

@@ -1,10 +1,8 @@
 """Searches for a system's goodput: ``python -m bench.search_goodput --device cuda``.
 
-Goodput is the highest rate at which the P95 latency stays within its bound. The program starts
-Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The search
-begins with the rate that a closed loop reaches. The program also prints how busy an NVIDIA GPU is.
-``--peer "plain Celery"`` makes the program measure plain Celery instead of Byline. ``--peer`` takes
-the name of any peer that ``make bench-peers`` measures.
+Goodput is the highest rate at which the P95 latency stays within its bound. The load is an open
+loop of unique single messages. ``--peer "plain Celery"`` measures a peer of ``make bench-peers``
+instead of Byline.
 """
 
 from __future__ import annotations
@@ -56,6 +54,7 @@ def main() -> int:
                 print(_line(done) + ("" if busy is None else f", GPU {busy:.0f} % busy"))
                 return done
 
+            # The search begins with the rate that a closed loop reaches.
             best = search(measure, measure(None).totals.throughput)
     if best is None:
         print(f"no rate is within a P95 of {BOUND_MS:g} ms")

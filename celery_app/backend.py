@@ -20,14 +20,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WholePipeline(PersistentPipeline):
-    """A Redis pipeline that passes all its commands to the socket in one call, which saves time.
+    """A Redis pipeline that passes all its commands to the socket in one call.
 
-    redis-py's own pipeline makes a separate call for each long command: four calls for a batch. At
-    each call, the thread releases the interpreter lock, and Redis gets only a part of the batch.
-
-    If the key of a command holds a value of a wrong type, the other commands still succeed. A
-    command can have the option ``then``, a function. After the pipeline has read all responses,
-    the pipeline calls this function with the command's response.
+    If a command's key holds a value of a wrong type, the other commands still succeed. A command's
+    option ``then`` is a function that gets the command's response, once all responses are read.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
@@ -38,6 +34,8 @@ class WholePipeline(PersistentPipeline):
         return responses
 
     def _send_all(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
+        # redis-py makes a separate call for each long command: four calls for a batch. At each
+        # call, the thread releases the interpreter lock, and Redis gets only a part of the batch.
         packed = connection.pack_commands([arguments for arguments, _ in commands])
         connection.send_packed_command([b"".join(packed)])
         return [_response(connection) for _ in commands]  # reads each response, also after an error
@@ -68,10 +66,10 @@ class CacheBackend(RedisBackend):
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:
-        """Yields a pipeline. Results that the ``with`` block stores go into this pipeline, too.
+        """Yields a pipeline, and sends its commands in one round trip after the ``with`` block.
 
-        At the end of the block, the pipeline sends all its commands, in order, in one round trip.
-        If the block raises, nothing is sent.
+        Results that the block stores go into the pipeline, too. Nothing is sent if the block
+        raises.
 
         Raises:
             redis.RedisError: Redis refused a command or can't be reached.

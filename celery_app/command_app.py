@@ -1,7 +1,6 @@
 """Byline's app for Celery's own commands, such as ``celery -A celery_app inspect`` and Flower.
 
-No other module of Byline builds an app on import. This module must build one, because Celery's
-command line needs the app as an attribute of a module.
+An import of this module builds the app. No other module builds Byline's app on import.
 """
 
 import os
@@ -33,15 +32,14 @@ class RefuseStep(bootsteps.Step):
 class ShownControl(Control):
     """Celery's remote control, changed so that Flower shows why a worker refuses a time limit.
 
-    Flower's page shows nothing if a worker answers the command ``time_limit`` with an error. So
-    this class turns the error into a reply of success, whose text begins with "refused".
+    Flower shows nothing for an error. So an error becomes a reply of success, whose text begins
+    with "refused".
     """
 
     def time_limit(self, *args: Any, **kwargs: Any) -> Any:
-        """Asks the workers to change a task's time limits, as Celery's method does.
+        """Asks the workers to change a task's time limits, and returns their replies.
 
-        Returns a list of the workers' replies. An error becomes a reply of success with the error's
-        text, because Flower shows no errors. Only Flower calls this method.
+        An error becomes a reply of success with the error's text. Only Flower calls this method.
         """
         return [
             {node: _shown(reply) for node, reply in replies.items()}
@@ -63,6 +61,7 @@ def _attribute(*_: Any, **__: Any) -> None:
 
 
 settings = Settings.from_environ(os.environ)
+# Celery's command line needs the app as an attribute of a module.
 app = make_celery(settings)
 app.control_cls = ShownControl
 # Flower recognises the kind of a broker by the scheme of the broker's URL. A name of its own for

@@ -47,13 +47,9 @@ def _async_options(timeout_s: float) -> dict[str, Any]:
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
     """Returns a Redis client that waits at most ``timeout_s`` seconds for each response.
 
-    If no response comes, the client tries again, up to ``retries`` times. The client has a limited
-    number of connections. While all of them are in use, a caller waits.
-
-    A Redis that has reached its memory limit refuses commands that may need memory. The client
-    sends a refused command (except BLMOVE) again as a script, which Redis 7 and Valkey accept: see
-    :mod:`tasks.storage.full_redis`. Such scripts do not fill Redis with messages, because no
-    process adds new messages to a queue with this client.
+    The client repeats a command without a response up to ``retries`` times. A caller waits while
+    all connections are in use. Don't add messages to a queue with this client, because the client
+    also writes to a full Redis (:mod:`tasks.storage.full_redis`).
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -63,4 +59,6 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> R
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(ConstantBackoff(0.05), retries=retries),
     )
+    # This client repeats, as scripts, commands that a full Redis refuses. The scripts do not fill
+    # Redis with messages, because no process adds new messages to a queue with this client.
     return Client(connection_pool=pool)

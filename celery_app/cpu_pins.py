@@ -1,7 +1,7 @@
 """Pins the processes of a server to CPUs, so that switches between threads are faster.
 
-Only one thread of a process runs Python code at a time. A switch from this thread to a thread on
-another CPU takes longer than a switch on the same CPU. docs/performance.md has the figures.
+Only one thread of a process runs Python code at a time. A switch to a thread on another CPU takes
+longer. docs/performance.md has the figures.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ logger = logging.getLogger(__name__)
 class CpuPins:
     """Pins each fork (child process) of this process to one CPU. Works only on Linux.
 
-    This process itself keeps all its CPUs. So if it starts a new program that later replaces this
-    process, the new program can use all these CPUs, too.
+    This process itself keeps all its CPUs.
     """
 
     def __init__(self) -> None:
@@ -28,10 +27,10 @@ class CpuPins:
     def choose(self, fork: Hashable) -> None:
         """Chooses a CPU for the next fork of this process. ``fork`` is a key for this fork.
 
-        The chosen CPU has the fewest pinned forks. If several CPUs have equally few, the choice is
-        random, so that two servers on one machine rarely choose the same CPU.
+        The choice is random among the CPUs with the fewest pinned forks.
         """
         cpus = list(os.sched_getaffinity(0))
+        # So two servers on one machine rarely choose the same CPU.
         random.shuffle(cpus)
         taken = Counter(self._cpu_of.values())
         self._cpu_of[fork] = min(cpus, key=taken.__getitem__)
@@ -41,6 +40,8 @@ class CpuPins:
 
         If the system refuses, logs a warning, and the process runs without a pin.
         """
+        # The parent process is not pinned. So a new program that the parent starts, and that later
+        # replaces the parent, can use all the parent's CPUs.
         try:
             os.sched_setaffinity(0, {self._cpu_of[fork]})
         except OSError as error:

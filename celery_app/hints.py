@@ -19,8 +19,8 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 def did_you_mean(name: str, known: Sequence[str], shown: Callable[[str], str] = str) -> str:
     """Returns the end of an error text about an unknown name, such as ``; did you mean text?``.
 
-    ``shown`` turns a known name into the form that users know. If no known name is close to
-    ``name``, returns an empty string.
+    Returns an empty string if no known name is close. ``shown`` turns a known name into the form
+    that users know.
     """
     close = nearest(name, known)
     return "" if close is None else f"; did you mean {shown(close)}?"

@@ -1,8 +1,7 @@
 """Computes bcrypt password hashes, the only kind that Prometheus and Alertmanager read.
 
 Python's standard library has no bcrypt since 3.13, and :mod:`compose.passwords` runs before any
-package is installed. The passwords are random, so a slow hash would add no protection. For this
-reason, the number of rounds is the smallest that bcrypt allows, and plain Python is fast enough.
+package is installed.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from base64 import b64encode
 from collections.abc import Iterator
 from itertools import cycle
 
-#: Log2 of the number of rounds; 4 is the smallest number that bcrypt allows.
+#: Log2 of the number of rounds; 4 is the smallest number that bcrypt allows. The passwords are
+#: random, so a slow hash would add no protection. With so few rounds, plain Python is fast enough.
 COST = 4
 #: Bytes of a salt.
 SALT = 16

@@ -1,9 +1,7 @@
 """Runs a command that ends with its parent: ``python die_with_parent.py PARENT command …``.
 
 ``PARENT`` is the parent's process id. On Linux the kernel sends SIGTERM to the command once the
-parent has ended. This also works after SIGKILL, which gives the parent no chance to stop its
-children. If the parent has ended before the kernel begins to watch it, the command is not run. On
-other systems the command runs, but does not end with the parent.
+parent has ended. On other systems the command goes on.
 """
 
 from __future__ import annotations
@@ -18,8 +16,10 @@ PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":
     if sys.platform == "linux":
+        # This also works if the parent gets SIGKILL, and so has no chance to stop its children.
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+        # The parent may have ended before the kernel began to watch it.
         if os.getppid() != int(sys.argv[1]):
             sys.exit("die_with_parent: the parent has ended")
     os.execvp(sys.argv[2], sys.argv[2:])

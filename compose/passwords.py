@@ -1,8 +1,7 @@
 """Makes the containers' passwords if they do not exist yet: ``python -m compose.passwords``.
 
-Each password is a file in compose/secrets, which compose mounts into the containers that need it.
-So no password appears in a process's arguments, or in the container engine's output. The program
-needs only Python.
+compose mounts the passwords as files. So no password appears in a process's arguments, or in the
+container engine's output. The program needs only Python.
 """
 
 from __future__ import annotations

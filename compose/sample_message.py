@@ -1,14 +1,9 @@
-"""Sends sample messages to the api over HTTP, as any client does, and prints the attributions.
+"""Sends sample messages to the api over HTTP, and prints the attributions.
 
-Run it as ``python -m compose.sample_message http://localhost:8000``. ``make run`` starts this
-program as a separate process: the program loads pandas to read the shipped models' corpus, and
-``make run`` has to watch the parts meanwhile. If there is no attribution, the exit status is 1, and
-the reason is printed in one line.
-
-A shipped model gets messages until this program can show three attributions, or until there are no
-more messages. One attribution is right, with a high confidence. One is right, with a low
-confidence, because the message was hard. One has no author, because the model abstained. Any other
-model gets one message, because this program knows no text of that model's authors.
+Run it as ``python -m compose.sample_message http://localhost:8000``. A shipped model gets messages
+until three attributions can be shown, titled :data:`SURE`, :data:`HARD` and :data:`ABSTAINED`, or
+until there are no more messages. Any other model gets one message. If a message gets no
+attribution, the program prints the reason in one line, and exits with status 1.
 """
 
 from __future__ import annotations
@@ -106,6 +101,7 @@ def _shown(api: str, settings: Settings) -> str:
     url = f"{api}/v1/attributions"
     ask = partial(attribute, url, settings)
     if settings.model_dir is not None or settings.model_class not in MODELS.values():
+        # This program knows no text of the model's authors.
         lines = described(ask(ANYTHING, ""), "nobody: made up for models of other authors")
     else:
         lines = _three(ask, _held_out(), threshold(api))
@@ -124,13 +120,12 @@ def _held_out() -> list[tuple[str, str]]:
 
 
 def attribute(url: str, settings: Settings, text: str, author: str) -> Sample:
-    """Sends a text to the api. Returns the text with its attribution, as a sample.
+    """Posts a text to ``url``, and returns the text with its attribution.
 
-    Sends only the beginning of ``text`` if ``text`` has more characters than the settings allow.
-    ``url`` is the address to which texts are posted. ``author`` is the true author.
+    Sends only as many characters as the settings allow. ``author`` is the true author.
 
     Raises:
-        NoAttribution: the api did not answer with an attribution.
+        NoAttribution: the api answered with an error, or the attribution is pending.
     """
     text, wait_s = text[: settings.max_characters], min(ANSWER_S, settings.wait_max_s)
     request = urllib.request.Request(
@@ -165,11 +160,10 @@ def _problem(error: HTTPError) -> str:
 
 
 def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[str]:
-    """Returns lines with three attributions: a sure one, a hard one, and one without an author.
+    """Returns lines with a sure, a hard and an abstaining attribution, if found, and a tally.
 
-    The last lines say how many messages were sent, and how many attributions were right. ``ask``
-    sends a message. ``held_out`` has texts and their authors. ``least`` is the confidence below
-    which the model names no author.
+    ``held_out`` has texts with their authors. ``least`` is the confidence below which the model
+    names no author.
     """
     first = ask(ANYTHING, "")  # not one of the three: the first after a start takes longer
     nobodys = ask(NOBODYS, "")
@@ -191,11 +185,9 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 
 
 def kind(sample: Sample) -> str:
-    """Returns the kind of a sample, according to its attribution.
+    """Returns a sample's kind: :data:`ABSTAINED`, "wrong", :data:`SURE`, :data:`HARD` or "right".
 
-    The kind is :data:`ABSTAINED` if the model named no author, and "wrong" if the model named
-    another author than the true one. A right attribution is :data:`SURE` if its confidence is high,
-    :data:`HARD` if its confidence is low, and "right" if its confidence is between both.
+    The last three are right attributions of a high, a low and a medium confidence.
     """
     if sample.answer["author"] is None:
         return ABSTAINED

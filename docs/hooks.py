@@ -1,14 +1,8 @@
-"""Rewrites the links that lead from a page to files outside docs/, so that they work on the site.
+"""Rewrites the links from pages to files outside docs/, so that the links work on the site.
 
-mkdocs calls the functions of this file. In the repository, a page links to other files by relative
-paths, such as ``../api/app.py``. The site has no such files, and can't link to a repository on the
-web, because the repository has no known address. So
-
-- the files that :data:`EXTRA_PAGES` names, such as the runbooks, become pages of the site,
-- a link to any other file becomes plain text: the link's words, followed by the file's path if the
-  words do not contain the path.
-
-A link to a file that does not exist causes a warning. A warning ends a strict build.
+mkdocs calls the functions ``on_…``. The files that :data:`EXTRA_PAGES` names become pages of the
+site. A link to any other file outside docs/ becomes plain text. A link to a missing file causes a
+warning, which ends a strict build.
 """
 
 from __future__ import annotations
@@ -72,6 +66,8 @@ def _mended(words: str, target: Path, anchor: str, uri: str, files: Files) -> st
         return words
     known = target.relative_to(DOCS if target.is_relative_to(DOCS) else ROOT).as_posix()
     if files.get_file_from_path(known) is None:
+        # The site has no such file, and can't link to a repository on the web, because the
+        # repository has no known address.
         path = target.relative_to(ROOT).as_posix()
         return words if path in words else f"{words} (`{path}`)"
     link = os.path.relpath(known, Path(uri).parent)

@@ -1,7 +1,7 @@
 """Checks texts and authors' names, and returns their canonical form.
 
-Training, the api, the workers, Celery's clients and feedback all use this module. So texts
-have the same form in training and in serving, and a name means the same author everywhere.
+Training, the api, the workers, Celery's clients and feedback all use this module. So texts and
+names have the same form everywhere.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def parse_text(text: object, max_characters: int) -> str:
     """Checks a text, and returns its canonical form.
 
     Raises:
-        InvalidText: the text is not a string, is empty, is longer than ``max_characters``, or
-            holds a zero byte, a lone surrogate (which UTF-8 can't encode), or too many combining
-            marks in a row.
+        InvalidText: the text is not a string, is empty, is longer than ``max_characters``, or holds
+            a zero byte, a lone surrogate, or too many combining marks in a row.
     """
     if not isinstance(text, str):
         raise InvalidText(f"text must be a string, not {type(text).__name__}")
@@ -69,6 +68,7 @@ def parse_text(text: object, max_characters: int) -> str:
         raise _too_long(text, max_characters)
     if "\0" in text:
         raise InvalidText("text holds a zero byte")
+    # UTF-8 can't encode a lone surrogate.
     if not text.isascii() and _SURROGATE.search(text):
         raise InvalidText("text holds half of a surrogate pair")
     return text
@@ -87,13 +87,10 @@ def _too_long(text: str, limit: int) -> InvalidText:
 
 
 def _has_too_many_marks(text: str) -> bool:
-    """Returns whether a text has more than ``MAX_MARKS`` combining marks in a row.
-
-    Marks above U+FFFF are rare. Before the search, this function replaces each rare mark with a
-    mark below U+10000. So the search takes 0.1 us for each character. If the regular expression
-    contained the rare marks, the search would take 1 us, because Python's regular expressions have
-    a lookup table only for characters below U+10000.
-    """
+    """Returns whether a text has more than ``MAX_MARKS`` combining marks in a row."""
+    # Rare marks, above U+FFFF, become a mark below U+10000, so that the search takes 0.1 us for
+    # each character. With the rare marks in the regular expression, the search would take 1 us,
+    # because Python's regular expressions have a lookup table only for characters below U+10000.
     if _RARE.search(text):
         text = text.translate(_rare_marks())
     return _too_many_marks_pattern().search(text) is not None

@@ -66,10 +66,9 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    ``probabilities`` has the shape (messages, authors). An n-gram that occurs in no training
-    message is unseen. ``unseen`` has the mean and the standard deviation, over the held-out
-    messages, of the share of a message's n-grams that are unseen. To detect drift, the monitor
-    compares the traffic with the figures under the result's key ``reference``.
+    ``probabilities`` has the shape (messages, authors). ``unseen`` comes from
+    :func:`model.ngram.novelty.reference`. To detect drift, the monitor compares the traffic with
+    the figures under the result's key ``reference``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -98,10 +97,8 @@ def quality_details(
 def worth(card: ModelCard) -> str:
     """Returns sentences about the model's accuracy on the held-out messages.
 
-    The sentences name a range for the accuracy. They name the authors whose messages the model
-    hardly ever recognises. If there are too few messages to judge the model, the sentences say so.
-    If the baseline is better on the tuning fold, the sentences say so, and say why the model is
-    served all the same.
+    The sentences give a range for the accuracy, and name the authors who are hardly ever found. If
+    there are too few messages, or the baseline is better on the tuning fold, the sentences say so.
     """
     sentences = (*_accuracy(card), *_confidence(card), *_rare(card), *_behind(card))
     return " ".join(sentences)
@@ -228,9 +225,8 @@ def _bin(figures: Mapping[str, Any]) -> Sequence[Any]:
 def _quality(card: ModelCard) -> str:
     """Returns a paragraph and a Markdown table about the model's metrics, as one text.
 
-    The paragraph names the threshold: the confidence below which the model names no author. The
-    table's last column has the metrics of the baseline. The column is empty if there is no
-    baseline.
+    The paragraph begins with the threshold. The table's last column has the baseline's metrics, and
+    is empty without a baseline.
     """
     ours, baseline = card.details["metrics"], card.details["baseline"]
     rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]

@@ -1,7 +1,7 @@
 """Checks a model of your own, and measures its speed: ``make check-model MODEL=module:Class``.
 
-A worker makes the same checks when it starts. The command needs no broker, worker or api. Its exit
-status is 0 if a worker can serve the model, and otherwise 2.
+The command makes the checks that a worker makes at its start, and needs no broker, worker or api.
+The exit status is 0 if a worker can serve the model, and otherwise 2.
 """
 
 from __future__ import annotations

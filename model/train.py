@@ -106,8 +106,7 @@ def _train(
 ) -> ModelCard:
     """Trains a model into a folder beside ``out``, checks the model, and moves it into ``out``.
 
-    The check predicts the authors of the held-out messages as a worker on the CPU does. The
-    check compares the accuracy and the coverage with those on the model card.
+    The check, :func:`~model.training.served.check_served`, compares the model with its card.
     """
     from model.training.served import check_served  # noqa: PLC0415 - torch
 

@@ -1,36 +1,28 @@
 """The protocols that models implement, and the values that a model and Byline exchange.
 
-Byline serves models that are classifiers over a fixed list of authors: for each text, the model
-gives one probability for each author. Two protocols exist. A class implements one of them:
-
-- :class:`Model`, for a model that turns texts into its own tensors. The model pads its batches.
-- :class:`SequenceModel`, for a model that reads tokens, such as a transformer. Byline sorts, cuts
-  and pads the batches, and can run the model in half precision.
-
-A class may add :class:`Explainer` and :class:`Novelty`. The setting ``BYLINE_MODEL`` names the
-class as ``package.module:Class``. ``docs/models.md`` has a complete example of each protocol.
+A model gives each text one probability for each author of a fixed list. The model's class
+implements :class:`Model`, or :class:`SequenceModel` if the model reads tokens. The class may add
+:class:`Explainer` and :class:`Novelty`. The setting ``BYLINE_MODEL`` names the class as
+``package.module:Class``. ``docs/models.md`` has a complete example of each protocol.
 
 What Byline guarantees:
 
-- Byline calls the class without arguments, or with ``directory=Path(…)`` if ``BYLINE_MODEL_DIR`` is
-  set. The constructor must not use the device.
+- The class gets no arguments, or ``directory=Path(…)`` if ``BYLINE_MODEL_DIR`` is set. The
+  constructor must not use the device.
 - Byline calls every method from one thread, and runs ``forward`` in ``torch.inference_mode()``.
-- Byline calls ``load`` first, then runs every batch shape once, and only then takes messages.
-  During these runs, Byline checks the model, and refuses a model that breaks its protocol
-  (:class:`ModelRefused`).
-- Texts are canonical: in Unicode NFC, with ``\\n`` as line break, without white space at the
-  beginning or at the end, and never empty. No two texts of a batch are equal.
+- Byline calls ``load`` first, then checks the model on its batch shapes, then takes messages.
+- Texts are canonical: in Unicode NFC, with ``\\n`` as line break, without white space at the ends,
+  and never empty. No two texts of a batch are equal.
 
 What happens if a method raises an error while a batch runs:
 
-- An error of any kind: Byline splits the batch in halves and runs each half, until the text that
-  causes the error is alone. This message fails with ``model_failed``; Byline answers the other
-  messages of the batch. Byline logs the type and the line of the error, but not the error's text,
-  because the text may quote a message.
-- An error that says that the device has no memory left, such as ``torch.OutOfMemoryError``: Byline
-  halves the forward pass that raised the error, and makes all later passes at most half its size.
-- ``torch.AcceleratorError``: the worker gives its tasks back to the queue and ends, because every
-  later call would fail too.
+- After most errors, Byline halves the batch until the message that causes the error is alone. Only
+  this message fails, with ``model_failed``. Byline logs the type and the line of the error, but not
+  the error's text, which may quote a message.
+- If the device has no memory left (``torch.OutOfMemoryError``, for example), Byline halves the
+  forward pass. All later passes have at most half the size of the pass that failed.
+- After ``torch.AcceleratorError``, every later call would fail too. So the worker gives its tasks
+  back to the queue and ends.
 """
 
 from __future__ import annotations
@@ -86,12 +78,11 @@ class Bucket(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The shapes that batches of token sequences are padded to on a GPU, where a new shape is slow.
+    """The shapes that batches of tokens are padded to on a GPU, where a new shape is slow.
 
     A shape is a number from ``messages`` and a number from ``lengths``. Both tuples are ascending.
-    Before the worker reports ready, it runs ``forward`` on every shape that has at most
-    ``BYLINE_BATCH_TOKENS`` tokens, padding included. On a CPU, a batch is padded only to its
-    longest sequence.
+    A worker on a GPU runs all shapes of at most ``BYLINE_BATCH_TOKENS`` tokens before it reports
+    ready. On a CPU, a batch is padded only to its longest sequence.
     """
 
     #: Numbers of rows that a padded batch may have. The first should be 1.
@@ -154,9 +145,8 @@ class Part:
 class Evidence:
     """Why the model gives an author a high or a low score.
 
-    ``score`` is ``bias``, plus the sum of the weights of ``parts``, plus ``rest``. ``rest`` is the
-    sum of the weights of the parts of the text that are not in ``parts``. If the model is linear in
-    its features, this equation is exact up to rounding.
+    ``score`` is ``bias``, plus the weights of ``parts``, plus ``rest``. If the model is linear in
+    its features, this sum is exact up to rounding.
     """
 
     author: str
@@ -236,8 +226,8 @@ class Model(Protocol[BatchT]):
 class SequenceModel(Protocol):
     """A PyTorch classifier that reads each text as a sequence of tokens.
 
-    Byline sorts the texts of a batch by length, cuts the batch into passes that fit into the
-    device's memory, and pads each pass. On a GPU, it pads each pass to a shape of ``grid``.
+    Byline cuts a batch into passes that fit into the device's memory, and pads each pass. On a GPU,
+    the padded shapes are those of ``grid``.
     """
 
     card: ModelCard
@@ -247,8 +237,7 @@ class SequenceModel(Protocol):
         """Reads the weights, converts them to ``dtype``, and moves them to ``device``.
 
         Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
-        ``fp16``, Byline calls this method once more, with this type, and compares the probabilities
-        in both types.
+        ``fp16``, a second call has this type. The probabilities of both types must nearly agree.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the model card.

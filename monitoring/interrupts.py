@@ -10,10 +10,10 @@ from types import TracebackType
 def end_in_one_line() -> None:
     """Makes Ctrl-C print one line instead of a traceback, if a ``python -m`` command is starting.
 
-    Byline's packages that have commands call this function while they are imported. ``sys.argv[0]``
-    is ``-m`` while ``python -m`` looks for the command's module and imports the packages around it.
-    If ``sys.argv[0]`` has another value, this function does nothing.
+    Byline's packages that have commands call this function while they are imported.
     """
+    # While ``python -m`` looks for the command's module and imports the packages around the module,
+    # ``sys.argv[0]`` is "-m".
     if sys.argv[:1] == ["-m"]:
         sys.excepthook = _print_one_line
 

@@ -24,14 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 class AttributeTask(Task):
-    """The Celery task that attributes the messages of a chunk. A chunk is the body of a task.
+    """The Celery task that attributes a chunk: the messages in the body of a task.
 
-    Any Celery client may send the task by its name. In a worker, the batcher first computes many
-    tasks as one batch. Celery's tracer then runs each task, and :meth:`run` returns the outcomes
-    that the batcher has computed. If a caller calls the task directly, :meth:`run` computes them.
+    In a worker, the batcher computes the outcomes before Celery calls :meth:`run`. If a caller
+    calls the task directly, :meth:`run` computes the outcomes.
     """
 
-    name = TASK
+    name = TASK  # any Celery client may send the task by this name
     Request = ChunkRequest
     throws = (InvalidMessage,)  # the client's fault: Celery logs no traceback
     acks_late = True  # a task is acknowledged after its results are stored
@@ -102,10 +101,10 @@ class AttributeTask(Task):
         return self._outcomes.pop(id, None)
 
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
-        """Sends the replies of a finished batch if cache and broker are two servers.
+        """Updates the metrics, and sends a batch's replies if cache and broker are two servers.
 
-        If cache and broker are one server, the replies were sent together with the batch's results.
-        In both cases, counts the batch's messages in the metrics. Raises ``RedisError``.
+        If cache and broker are one server, the replies were sent with the results. Raises
+        ``RedisError``.
         """
         self._batch_processor.replies.send(batch.answered, outcomes, batch.promised_outcomes)
         self._batch_processor.record(batch)
@@ -145,14 +144,12 @@ class AttributeTask(Task):
     def run(self, *args: Any, **kwargs: Any) -> Attributions:
         """Attributes ``messages``, a list of texts. All other arguments are optional.
 
-        ``deadlines`` is a list of Unix times or nulls. ``explain`` is true if the client wants
-        evidence. ``version`` is the model version with which the client computed the message ids.
-        ``exact`` is true if only this version may answer. Clients of earlier releases also send
-        ``promised``, which has no effect.
+        ``deadlines`` is a list of Unix times or nulls. ``explain`` asks for evidence. ``version``
+        is the model version with which the client computed the message ids. If ``exact`` is true,
+        only that version may answer.
 
         Returns:
-            A list with an item for each message, in order. The item is the message's attribution,
-            or ``{"id", "error": {"code", "detail"}}`` if the message has no attribution.
+            For each message, in order, an attribution or ``{"id", "error": {"code", "detail"}}``.
 
         Raises:
             InvalidMessage: the arguments are wrong.

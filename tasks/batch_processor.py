@@ -89,11 +89,10 @@ class BatchProcessor:
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Attributes a chunk's next messages one at a time.
+        """Attributes a chunk's next messages one at a time, after a worker that had the chunk died.
 
-        A worker died while it had the chunk. So each outcome is stored before the next message is
-        tried. A message that also kills workers when it is tried alone becomes a dead letter. See
-        :mod:`tasks.batch.solo_trial`.
+        Stores each outcome before the next message is tried. A message that also kills workers when
+        tried alone becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
         """
         if not progress.outcomes:
             self.metrics.redelivered.inc()
@@ -105,10 +104,9 @@ class BatchProcessor:
     def _look_up(
         self, chunks: Sequence[Chunk], progress: Progress | None
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
-        """Makes a batch, and reads the cached outcomes of its messages.
+        """Returns a new batch with its cached outcomes, and a mapping from ids to valid messages.
 
-        Returns the batch, and a mapping from ids to the batch's valid messages. The mapping leaves
-        out messages that an earlier pass (an earlier batch of the same chunk) has answered.
+        The mapping leaves out messages that an earlier batch of the chunk has answered.
         """
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
@@ -161,18 +159,16 @@ class BatchProcessor:
     def _by_all_ids(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns a mapping from message ids to the outcomes of a batch.
+        """Returns the outcomes of a batch by all message ids that this worker and clients computed.
 
-        If a client and this worker computed different ids for a message, the mapping has the
-        message's outcome under both ids. The client can then fetch the outcome by either id.
-        ``new`` maps this worker's ids to the batch's outcomes. ``known`` also has the outcomes of
-        the chunk's earlier batches. If a text comes twice in a chunk, only the first batch with the
-        text computes its outcome. A later batch finds this outcome in ``known``.
+        ``new`` has the batch's outcomes by this worker's ids. ``known`` also has the outcomes of
+        the chunk's earlier batches.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
         known = known | promised
         for chunk, messages in zip(batch.chunks, batch.admitted, strict=True):
+            # If a text comes twice in a chunk, an earlier batch may have computed its outcome.
             promised |= self._admission.outcomes_by_client_id(chunk, messages, known)
         return promised
 
@@ -222,7 +218,6 @@ def _log_model_failures(batch: InFlightBatch) -> None:
     """Logs one line about the messages of a batch on which the model failed.
 
     The line has the first failed message's id and error, and the number of other failed messages.
-    The error is safe to log, because the text of a ``ModelError`` never quotes a message.
     """
     failed = {
         outcome.id: outcome
@@ -235,4 +230,5 @@ def _log_model_failures(batch: InFlightBatch) -> None:
     line = "the model failed on the message %s%s: %s"
     more = f" and {len(others)} more" if others else ""
     with about(batch.request_ids(failed)):
+        # The detail is the text of a ``ModelError``, which never quotes a message.
         logger.warning(line, first.id, more, first.detail)

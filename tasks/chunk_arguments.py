@@ -21,11 +21,11 @@ def parse_chunk(
 ) -> Chunk:
     """Returns the chunk that a task's arguments and headers describe.
 
-    ``args`` and ``kwargs`` are the task's arguments. Celery sets ``id`` and ``reply_to`` on a task.
-    ``sent_at`` and ``request_ids`` are Byline's own headers.
+    ``args`` and ``kwargs`` are the task's arguments. ``sent_at`` and ``request_ids`` are Byline's
+    own headers.
 
     Raises:
-        InvalidMessage: the arguments are wrong. The error names the fault, but quotes no argument.
+        InvalidMessage: the arguments are wrong. The error quotes no argument.
     """
     try:
         messages, deadlines, explain, version, exact = _bind(*args, **kwargs)

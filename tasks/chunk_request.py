@@ -82,17 +82,16 @@ class ChunkRequest(RedactedRequest):
             return None  # the task itself raises the error again, and ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Returns whether the task was revoked or has expired. If so, ends it as REVOKED.
+        """Returns whether the task was revoked or has expired. If so, ends the task as REVOKED.
 
-        If the cache is a separate server and can't be reached, this method ends the task without a
-        result. It does not raise the cache's error, because Celery would take the error for a lost
-        connection to the broker.
+        If a separate cache can't be reached, ends the task without a result, and raises no error.
         """
         try:
             return bool(super().revoked())
         except RedisError as error:
             if not self.task.has_separate_cache:
                 raise
+            # Celery would take the cache's error for a lost connection to the broker.
             logger.warning("the end of a revoked task can't be stored: %s", error)
             self.acknowledge()
             return True

@@ -94,21 +94,21 @@ def kind_of(error: Exception) -> str:
 
 
 def is_of_server(error: Exception) -> bool:
-    """Returns whether Redis or the machine caused an error. If not, the task caused it.
+    """Returns whether Redis or the machine caused an error. If not, the task caused the error.
 
-    A key of the wrong type and a value that can't be sent count as faults of the task, because
-    every attempt raises the same error. A lack of file descriptors is a fault of the machine.
+    Keys of a wrong type and values that can't be sent count as faults of the task.
     """
+    # Every attempt raises the same error.
     if isinstance(error, DataError) or is_wrong_type(error):
         return False
+    # A lack of file descriptors, an ``OSError``, is a fault of the machine.
     return isinstance(error, RedisError | OperationalError | OSError)
 
 
 class MalformedTaskRecorder:
     """Counts malformed tasks, logs each kind of fault, and stores the tasks as dead letters.
 
-    The recorder is one of the options of Celery's transport. ``celery inspect stats`` encodes these
-    options as JSON. There the recorder appears as the name of its class.
+    The recorder is one of the options of Celery's transport.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:
@@ -117,6 +117,7 @@ class MalformedTaskRecorder:
         self._cooldown = Cooldown(COOLDOWN_S)
 
     def __json__(self) -> str:
+        # ``celery inspect stats`` encodes the options of the transport as JSON.
         return type(self).__name__
 
     def __call__(self, kind: str, queue: str, size: int) -> None:

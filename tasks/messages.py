@@ -182,9 +182,8 @@ def parse_author(name: object) -> str:
 def message_id(version: str, text: str) -> str:
     """Returns a message's id: a blake2b hash (128 bits, in hexadecimal) of version and text.
 
-    ``text`` is in its canonical form. The hash includes the version of the stored values
-    (``SCHEMA``). The hash also includes the length of the model version, so that two different
-    pairs of version and text never give the same bytes to the hash.
+    ``text`` is in its canonical form. The hash also includes :data:`SCHEMA` and the version's
+    length.
     """
     digest = _hash_prefix(version).copy()
     digest.update(text.encode())
@@ -194,4 +193,5 @@ def message_id(version: str, text: str) -> str:
 @lru_cache(CACHED_PREFIXES)
 def _hash_prefix(version: str) -> blake2b:
     """Returns the unfinished hash of schema and version, to which a message's text is added."""
+    # With the length, two different pairs of version and text never give the hash the same bytes.
     return blake2b(f"{SCHEMA}:{len(version)}:{version}:".encode(), digest_size=16)

@@ -14,9 +14,8 @@ from tasks.messages import Failure, Outcome
 class Attributions(Sequence[Any]):
     """The result of a task ``byline.attribute``: a sequence that becomes a list in JSON.
 
-    Celery's events and logs show the repr of a result. This class's repr has only the number of
-    messages, because an attribution may hold evidence, which quotes the text. Callers rarely
-    read an item. So the items, which are dicts, are made only when a caller reads the first item.
+    The repr has only the number of messages, and no text. The items, which are dicts, are made when
+    a caller first reads an item.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
@@ -24,6 +23,7 @@ class Attributions(Sequence[Any]):
 
     @cached_property
     def _builtins(self) -> list[Any]:
+        # Made late, because callers rarely read an item.
         return [_to_builtins(outcome) for outcome in self._outcomes]
 
     def __getitem__(self, index: Any) -> Any:
@@ -33,6 +33,7 @@ class Attributions(Sequence[Any]):
         return len(self._outcomes)
 
     def __repr__(self) -> str:
+        # Celery's events and logs show the repr, and an attribution's evidence quotes the text.
         return f"({count_in_words(len(self))} attributed)"
 
     @property

@@ -1,10 +1,7 @@
 """The registry of workers and model versions, and the rollout, which decides between the versions.
 
-Each worker registers under the version that it serves, and each version has a queue of its own. The
-*rollout* names the version that new messages go to. It may also name a canary, a second version on
-trial, and the share of new messages for the canary. By default, the rollout moves to another
-version once its current version has no workers. Once an operator has set the rollout, only an
-operator changes it.
+Each version has a queue of its own. By default, the rollout moves to another version once its
+current version has no workers. Once an operator has set the rollout, only an operator changes it.
 """
 
 from __future__ import annotations
@@ -59,8 +56,8 @@ class Rollout(msgspec.Struct, frozen=True):
     def takes(self, text: str) -> bool:
         """Returns whether a message goes to the canary, the version on trial.
 
-        ``text`` is the message's canonical text. Only the text's hash decides, so every process
-        sends a text to the same version. If the canary's share grows, no text leaves the canary.
+        Only the hash of the canonical ``text`` decides, so that all processes decide alike. If the
+        canary's share grows, no text leaves the canary.
         """
         return self.canary is not None and canary_hash(text) < self.share
 
@@ -123,10 +120,9 @@ class WorkerRegistry:
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
         """Registers that the worker ``node`` is alive and serves ``version``.
 
-        A worker calls this every few seconds. ``started`` is true in its first call. ``card`` is
-        the worker's :class:`~tasks.messages.Announcement`, encoded. Also removes workers silent for
-        70 s. If the rollout's current version has no workers, and no operator set the rollout, the
-        rollout moves to ``version``.
+        ``card`` is the encoded :class:`~tasks.messages.Announcement`. ``started`` is true in the
+        worker's first call. Also removes workers silent for 70 s, and may move the rollout to
+        ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
@@ -150,6 +146,7 @@ class WorkerRegistry:
         if _read_announcement(version, announced) is None:
             self._client.set(MODEL + version, card, ex=CARD_S)
         rollout = _read_rollout(raw_rollout)
+        # If no operator set the rollout, the rollout leaves a current version without workers.
         if rollout is None or not (rollout.set_by_operator or rollout.current == version):
             self._follow(version)
 
@@ -253,8 +250,7 @@ class WorkerRegistry:
     def _tracking_outages(self) -> Iterator[None]:
         """Records since when Redis is reachable, by watching the commands of the ``with`` block.
 
-        Workers can't register while Redis is down or the machine sleeps. Without this record, the
-        workers would seem dead afterwards. ``ALIVE_S`` seconds without an answer count as sleep.
+        Workers can't register during an outage, and must not seem dead afterwards.
         """
         try:
             yield
@@ -262,6 +258,7 @@ class WorkerRegistry:
             self._reachable, self._failed = None, True
             raise
         now = self._now()
+        # After so long without an answer, the machine has perhaps slept.
         if self._reachable is not None and now > self._reachable[1] + ALIVE_S:
             self._reachable, self._failed = None, True
         if self._reachable is None:

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 #: Characters of text that one unit of work covers.
 CHARACTERS = 2_000
-#: Factor by which evidence multiplies the work of a message.
+#: Factor by which evidence multiplies the work of a message. The forward pass of the default model
+#: takes 0.29 ms of CPU for 2,000 characters, and 2.1 ms for 16,000. The evidence takes another
+#: 2.4 ms and 13.8 ms: about eight times and seven times as long as the forward pass. A text of 250
+#: characters takes 0.04 ms, and 0.6 ms with evidence.
 EVIDENCE = 8
 
 
@@ -19,12 +22,7 @@ def size(text: object) -> int:
 
 
 def work(text: object, explain: bool) -> int:
-    """Returns the work of a message: the :func:`size` of its text, times eight with evidence.
-
-    The forward pass of the default model takes 0.29 ms of CPU for 2,000 characters, and 2.1 ms for
-    16,000. The evidence takes another 2.4 ms and 13.8 ms: about eight times and seven times as long
-    as the forward pass. A text of 250 characters takes 0.04 ms, and 0.6 ms with evidence.
-    """
+    """Returns the work of a message: the :func:`size` of its text, times eight with evidence."""
     return size(text) * EVIDENCE if explain else size(text)
 
 

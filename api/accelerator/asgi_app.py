@@ -1,9 +1,7 @@
 """Handles requests for attributions in ASGI, and passes all other requests to Flask.
 
-An attribution is the model's answer for one message: who wrote the message. Nearly every request
-posts a message or reads an attribution, and waits most of the time. In Flask, a waiting request
-would occupy a thread, and would cost more CPU time: for routing, and to create Flask's objects. In
-the accelerator, the ASGI server of this folder, a waiting request occupies only a coroutine.
+An attribution says who wrote a message. In Flask, a waiting request would occupy a thread. Flask's
+routing and objects would cost CPU time, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Sends responses from callbacks instead of coroutines; replaces uvicorn's request cycle.
+"""Replaces uvicorn's request cycle, the object that handles one request and its response.
 
-A request cycle is uvicorn's object for one request and its response. Nearly every request posts one
-message, and its body arrives in one piece. For such a request, an asyncio task, ASGI's dictionaries
-and uvicorn's check of each header would cost more CPU time than all other work on the request.
+The response comes from a callback, not from a coroutine. For most requests, uvicorn's asyncio task,
+ASGI dictionaries and header checks would cost more CPU time than all other work on the request.
 """
 
 from __future__ import annotations

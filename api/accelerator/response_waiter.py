@@ -27,9 +27,11 @@ def handle_fast(
 ) -> bool:
     """Finds the author of the request's message, and passes the response to ``on_response``.
 
-    Returns False, and does nothing, if the request has a list of messages or a large body.
-    Otherwise returns True. The request must have no query. Its API key, if any, must have no rate
-    limit. Raises the same errors as ``AttributionService.create``.
+    Returns False, and does nothing, if the request has a list of messages or a large body. The
+    request must have no query, and no API key with a rate limit.
+
+    Raises:
+        BylineError: the request fails, as in ``AttributionService.create``.
     """
     if len(posted.body) > INLINE_PARSE_BYTES:
         return False

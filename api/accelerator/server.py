@@ -17,8 +17,7 @@ READY_S = 20
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
     """Serves the API until the process gets a signal to stop.
 
-    The kernel queues up to ``backlog`` connections until the server accepts them. An idle
-    connection stays open for ``keep_alive_s`` seconds. A stopping process has
+    ``backlog`` limits the connections that wait to be accepted. A stopping process has
     ``graceful_timeout_s`` seconds to answer its requests.
     """
     uvicorn.run(

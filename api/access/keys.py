@@ -1,9 +1,7 @@
-"""Reads the file of API keys, and makes new keys: ``python -m api.access.keys``.
+"""Reads the file of API keys, and makes new keys.
 
 A line of the file is ``name sha256:<64 hex digits> [messages a second]``. ``#`` starts a comment.
-Byline stores the hash of a key, and never the key itself. To add a key:
-``python -m api.access.keys mobile-app 50 >> keys.txt``. The command shows the key once, on the
-terminal. A key is 256 random bits, which nobody can guess, so a fast hash is enough.
+Make a key with ``python -m api.access.keys mobile-app 50 >> keys.txt``.
 """
 
 from __future__ import annotations
@@ -48,9 +46,6 @@ class ApiKey:
 
 def parse_line(line: str) -> ApiKey | None:
     """Returns the key that a line of the file describes; ``None`` for a comment or an empty line.
-
-    The API reads its keys file with this function. The command that makes a new key calls this
-    function, too, to check the new line.
 
     Raises:
         ValueError: the line is invalid. The error quotes neither the line nor the hash.
@@ -140,6 +135,7 @@ def main(arguments: Sequence[str]) -> int:
         help=f"messages a second, at most: {LOWEST_RATE} to {HIGHEST_RATE}; by default no limit",
     )
     options = parser.parse_args(arguments)
+    # 256 random bits, which nobody can guess, so a fast hash is enough. Only the hash is stored.
     key = PREFIX + secrets.token_urlsafe(32)
     rate = "" if options.rate is None else f" {options.rate or 0}"
     try:

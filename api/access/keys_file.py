@@ -46,13 +46,12 @@ class KeysFile:
     def check(self) -> None:
         """Reloads a changed file once two checks in a row find the file in the same state.
 
-        A file that changes between two checks may be incomplete, and an incomplete file may look
-        valid. If the file is invalid, the earlier keys stay in force. Each error is logged once.
+        An invalid file changes no keys. A repeated error is logged once.
         """
         previous, self._last_stamp = self._last_stamp, _stamp(self._path)
         if self._last_stamp == self._loaded_stamp:
             self._logged_error = ""
-        elif self._last_stamp == previous:
+        elif self._last_stamp == previous:  # a file that is still being written may look valid
             self._reload()
 
     def _reload(self) -> None:

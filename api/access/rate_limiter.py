@@ -29,8 +29,8 @@ class RateLimiter:
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
         """Checks that a key's rate allows the work ``amount`` now, and counts this work.
 
-        Work (see :mod:`tasks.work`) that passes is added to the key's debt, which shrinks at the
-        key's rate. Work passes if the key has no debt, or if the new debt is gone in one second.
+        ``amount`` is in units of :mod:`tasks.work`. Counted work is a debt, paid off at the key's
+        rate. Work passes if the key has no debt, or if the new debt is gone in one second.
 
         Raises:
             RateLimited: the client sends faster than the key's rate.

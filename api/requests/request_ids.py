@@ -13,8 +13,7 @@ REQUEST_ID = "X-Request-ID"
 def request_id_of(header: str | None) -> str:
     """Returns the header ``X-Request-ID`` of a request if it is a valid id; otherwise a new id.
 
-    The id goes into headers, log lines and the queue. So a valid id has 1 to 128 characters, all of
-    them ASCII letters, digits or ``. _ -``. A new id has 16 hexadecimal digits.
+    A valid id has 1 to 128 ASCII letters, digits or ``. _ -``. A new id has 16 hexadecimal digits.
     """
     if header is not None and is_valid(header):
         return header

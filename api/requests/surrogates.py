@@ -1,8 +1,7 @@
-r"""Finds lone surrogates in JSON: a lone surrogate, such as ``"\ud83d"``, is half a character.
+r"""Replaces lone surrogates in JSON (half characters, such as ``"\ud83d"``) with marks.
 
-JavaScript's ``slice`` may cut a character into two such halves. A strict parser then refuses the
-whole document. If the document has many messages, Byline replaces each lone surrogate with a mark:
-a character that is not in the document. Then Byline refuses only the messages that have a mark.
+JavaScript's ``slice`` may cut a character in half. A strict parser then refuses the whole document.
+With marks, Byline refuses only the messages that have a mark.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ class MarkedDocument(NamedTuple):
 
 
 def mark_lone_surrogates(document: bytes) -> MarkedDocument | None:
-    """Replaces each lone surrogate in a JSON document with a mark.
+    """Replaces each lone surrogate in a JSON document with a mark, a character not in the document.
 
-    The mark is a character that the document does not hold. Returns ``None`` if the document has no
-    lone surrogate, or if the document holds all characters that could serve as a mark.
+    Returns ``None`` if the document has no lone surrogate, or holds all characters that could serve
+    as a mark.
     """
     marks = (MarkedDocument(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
     lower = document.lower()

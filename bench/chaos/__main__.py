@@ -1,8 +1,7 @@
 """Sends signals to each part of ``make run`` in each phase: ``make chaos``.
 
-After the signal, Byline has to serve again within ten seconds. If Byline was asked to stop, it has
-to end within ten seconds, and must leave no process and no file. Every message that Byline accepted
-has to be answered. The exit status is 1 if a case fails.
+After a signal, Byline has ten seconds to serve again. If Byline was asked to stop, it has ten
+seconds to end without leaving a process or a file. Every accepted message has to be answered.
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ def table(results: Iterable[Result]) -> str:
 
 
 def overview(results: Sequence[Result]) -> str:
-    """Returns a Markdown table of the seconds that Byline took to recover, or to end, in each case.
+    """Returns a Markdown table of the seconds until Byline served again, or ended, in each case.
 
-    The table has a row for each part, and a column for each phase. A field of the table has three
-    numbers: the seconds for SIGKILL, SIGSTOP and SIGTERM. The seconds of a failed case are bold.
+    Rows are parts, and columns are phases. A field has the seconds for SIGKILL, SIGSTOP and
+    SIGTERM. The seconds of failed cases are bold.
     """
     found = {(r.cell.part, r.cell.phase, r.cell.signal): _brief(r) for r in results}
     parts = dict.fromkeys(part for part, _, _ in found)

@@ -63,9 +63,8 @@ class Strikes:
     def prepare(self) -> list[str]:
         """Starts and stops Byline once, and returns the names of Byline's parts.
 
-        Before Byline stops, it promises the answers to ``BACKLOG`` messages, and does not give
-        them. The queue with these messages is kept for the cases whose signal comes before Byline
-        serves clients.
+        Keeps a queue of ``BACKLOG`` messages that Byline has promised to answer. The cases whose
+        signal comes before Byline serves clients need this queue.
         """
         trial = self._running()
         trial.wait_until_up()
@@ -198,10 +197,10 @@ class Strikes:
     def _time_recovery(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Stores in ``result`` when Byline serves again, and when all its parts run again.
+        """Stores in ``result`` the seconds until Byline serves again, and until all parts run.
 
-        Both times are in seconds after the signal. ``before`` has the process ids that the parts
-        had before the signal. ``since`` is the monotonic time of the signal in seconds.
+        ``since`` is the monotonic time of the signal. ``before`` has the process ids before the
+        signal.
 
         Raises:
             NotRunning: ``make run`` has ended, or Byline does not recover.
@@ -227,11 +226,10 @@ class Strikes:
     def _time_end(
         self, trial: Trial, exit_status: int, since: float, result: Result
     ) -> float | None:
-        """Waits until Byline has ended, and returns how many seconds this took.
+        """Waits until Byline has ended, and returns the seconds since the monotonic time ``since``.
 
-        The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` for each
-        of these failures: Byline ends late, its exit status is not ``exit_status``, or it leaves
-        processes or files behind. The last check is made only if ``exit_status`` is 0.
+        Adds a complaint to ``result`` for a late end or a wrong exit status. If ``exit_status`` is
+        0, remaining processes and files are a complaint, too.
         """
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():

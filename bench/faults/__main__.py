@@ -1,18 +1,11 @@
 """Breaks each part of Byline under load, and records each message's outcome: ``make faults``.
 
-Byline is started anew for each fault. The load is 500 messages a second, and most faults happen ten
-seconds after its start. A message has one of four outcomes. *Answered*: Byline gives the answer at
-once. *Promised*: Byline responds with status 202, and gives the answer later. *Refused*: Byline
-responds with an error, or cuts the connection; the client then knows that it has to send the
-message again. *Lost*: Byline promised an answer, and never gives it.
+- *Answered*: Byline gives the answer at once.
+- *Promised*: Byline responds with status 202, and gives the answer later.
+- *Refused*: Byline responds with an error, or cuts the connection.
+- *Lost*: Byline promised an answer, and never gives it.
 
-A refusal is allowed only if its error code asks the client to try again, such as ``overloaded``.
-A cut connection is allowed only if the fault ends the api. Two outcomes are never allowed: status
-500, and no response on an open connection. A power cut with ``appendfsync everysec`` is allowed to
-lose the messages of the last two seconds before the cut. These messages count as refused.
-
-Most faults end with a check: the answered messages are sent again. The column *effects doubled* of
-the results counts the answers that differ from the first answer to the same message.
+The column *effects doubled* counts answers that differ from the first answer to the same message.
 """
 
 from __future__ import annotations
@@ -59,8 +52,9 @@ REPLACED_S = 200.0
 #: Seconds of load after the last process was replaced.
 THEN_S = 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
-#: The error codes that a client may get during a fault: the codes of the api's 503 and 504
-#: responses. ``revoked`` is not included, because nobody revokes a task here.
+#: The error codes that a client may get during a fault. They are codes of the api's 503 responses,
+#: which ask the client to try again, and of its 504 responses. Status 500, and no response on an
+#: open connection, are never allowed. Nobody revokes a task here, so ``revoked`` is not included.
 HONEST = frozenset(
     {
         "broker_unavailable",
@@ -120,6 +114,7 @@ FAULTS = (
     Fault(
         "the power goes; appendfsync everysec",
         None,
+        # The messages of the last two seconds before the cut may be lost. They count as refused.
         allowed_reasons=HONEST | {TOO_LATE},
         promise_fault=cut_power("everysec"),
     ),
@@ -234,10 +229,10 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Returns settings with which Byline serves the test model: the default model with a log.
+    """Returns settings for the test model, which is the default model with a log.
 
-    The log is a file in ``folder``, to which the test model appends a digest of each text that it
-    computes. A second file in ``folder`` can make the model slow, or make the model hang.
+    The log is a file in ``folder``, with a digest of each computed text. A second file in
+    ``folder`` can make the model slow, or make it hang.
     """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",

@@ -72,9 +72,8 @@ class Crowd:
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
     """Fills the cache, and runs the extra load during a ``with`` block.
 
-    The load runs for ``seconds`` seconds at most. The messages of the greedy key come from the file
-    ``passages``. ``mix`` says what share of these messages is new. The yielded result is complete
-    after the block. After the block, this function raises the errors of the load's threads.
+    ``seconds`` is the longest duration of the block. The greedy key's messages come from the file
+    ``passages``. After the block, the yielded result is complete, or the load's error is raised.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)

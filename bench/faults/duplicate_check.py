@@ -46,8 +46,7 @@ class DuplicateCheck(Recorder):
     def contradicted(self, target: Target) -> int:
         """Sends all answered messages again, and returns how many answers differ.
 
-        An answer differs if its author or its confidence is not the same as in the message's first
-        answer. The result includes the answers that differed while the load ran.
+        The result includes the answers that differed while the load ran.
 
         Raises:
             RuntimeError: a message that was answered before gets no answer now.

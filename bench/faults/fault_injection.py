@@ -1,8 +1,7 @@
 """Functions that break a running Byline, for example by killing a process or filling a disk.
 
-A frozen process, a full disk and a slow model last for :data:`LASTS_S` seconds; the function that
-causes such a fault returns at once. The functions act only on processes that the test has started,
-and need no privileges.
+A function whose fault lasts :data:`LASTS_S` seconds returns at once. The functions act only on the
+test's own processes, and need no privileges.
 """
 
 from __future__ import annotations
@@ -60,11 +59,12 @@ def cut_connections(system: Started) -> None:
 def fill_disk(system: Started) -> None:
     """Makes writes to Valkey's append-only file fail for ``LASTS_S`` seconds, as on a full disk.
 
-    The function limits the size of the files that Valkey may write. A write above the limit fails,
-    and Valkey reacts as to a full disk. So the test needs no separate disk. Linux only.
+    Works only on Linux.
     """
     pid = first_pid(system, "valkey")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    # Writes above this file size fail, and Valkey reacts as to a full disk. So the test needs no
+    # separate disk.
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
     _later(resource.prlimit, pid, resource.RLIMIT_FSIZE, before)
 

@@ -70,10 +70,9 @@ def measure(
 ) -> Loss:
     """Sends ``number`` messages, calls ``strike`` during the load, and returns the outcome.
 
-    ``rate`` is in messages a second. ``strike`` causes the fault, and is called when the share
-    ``breaks_at`` of the messages is due. If ``then_s`` is given, the load ends ``then_s`` seconds
-    after ``strike`` has returned, but at the latest after ``number`` messages. If ``strike`` raises
-    an exception, this function raises the exception after the load.
+    ``rate`` is in messages a second. ``strike`` is called when the share ``breaks_at`` of the
+    messages is due. With ``then_s``, the load ends ``then_s`` seconds after ``strike`` has
+    returned, or earlier after ``number`` messages. Errors of ``strike`` are raised after the load.
 
     Raises:
         RuntimeError: ``strike`` had not returned when the last message was due.

@@ -1,9 +1,7 @@
-"""Faults that test whether the answers that the api promised still come.
+"""Faults that test whether the answers that the api promised with status 202 still come.
 
-Each fault is a function, which gets a new instance of Byline. The function sends messages with
-``?wait=0``, so that the api promises the answers with status 202. Then the function breaks
-something, and fetches each promised answer. The result counts the answered messages, the lost
-messages and, for each reason, the refused messages.
+A fault is a function that gets a new instance of Byline. The function sends messages with
+``?wait=0``, breaks something, and fetches the promised answers.
 """
 
 from __future__ import annotations
@@ -100,9 +98,8 @@ class Account:
 def fill_queue(system: Started) -> Loss:
     """Freezes a worker, sends messages until the api refuses some, and fills Valkey's memory.
 
-    To fill the memory, the fault adds copies of a task to the queue. Then the fault kills the
-    worker. The worker's successor has to give all promised answers. Returns the outcome of the
-    messages.
+    Then kills the worker, whose successor has to give all promised answers. Returns the outcome of
+    the messages.
     """
     worker, account = first_pid(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)

@@ -1,11 +1,7 @@
-"""Ten minutes of load with random faults: ``make soak``.
+"""Ten minutes of load with random faults, which ``--seed`` can repeat: ``make soak``.
 
-Every 10 to 20 seconds there is a fault: for example, a process is killed or frozen. The faults are
-random, but depend only on a seed, so that a run can be repeated. In the end, the test checks that
-every message has an allowed outcome, and that no message got two different answers. The test also
-checks that the memory and the number of open files of each part did not grow too fast. With
-``--crowded`` the cache is kept full, a second client with its own API key sends as much as it can,
-and promised answers are fetched 30 s to 10 min after the promise.
+The test checks every message's outcome, and the growth of each part's memory and open files.
+``--crowded`` adds an extra load: a full cache, a greedy client, and late requests for answers.
 """
 
 from __future__ import annotations

@@ -51,10 +51,9 @@ def write_keys(folder: Path) -> Path:
 
 @contextmanager
 def greedy(job: Job) -> Iterator[Greedy]:
-    """Runs the second load of the job's scenario during a ``with`` block.
+    """Runs the second load of the job's scenario, if there is one, during a ``with`` block.
 
-    After the block, the yielded object has the second load's record. If the scenario has no second
-    load, the record is None.
+    After the block, the yielded object has the second load's record.
 
     Raises:
         RuntimeError: the second load did not begin, or died.

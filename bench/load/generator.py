@@ -1,7 +1,6 @@
 """The load generator: a process of its own, so that no other work of the benchmark delays it.
 
-The process gets a :class:`Job` when it starts. Through a pipe, it sends a :class:`Progress` once a
-second, and a :class:`Record` in the end.
+The input of the process is a :class:`Job`, and the result is a :class:`Record`.
 """
 
 from __future__ import annotations

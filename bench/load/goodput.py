@@ -31,10 +31,8 @@ def held(run: Run) -> bool:
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
     """Returns the run at the highest rate that the system held; None if it held no rate.
 
-    The callable ``measure`` runs the load at a rate in messages per second. The search begins at
-    the rate ``begin``. If the system holds this rate, the search raises the rate until the system
-    does not hold it. Otherwise the search lowers the rate until the system holds it. Then the
-    search tries rates between the highest rate that was held and the lowest rate that was not held.
+    ``measure`` runs the load at a rate in messages per second. The search begins at the rate
+    ``begin``, and tries at most :data:`MAX_STEPS` rates.
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")
@@ -46,11 +44,11 @@ def search(measure: Callable[[float], Run], begin: float) -> Run | None:
             too_much = rate
         here = 0.0 if best is None else best.scenario.rate or 0.0
         if best is None:
-            rate /= STEP**2
+            rate /= STEP**2  # lower, until a rate is held
         elif too_much == float("inf"):
-            rate *= STEP ** (2**number)
+            rate *= STEP ** (2**number)  # higher, until a rate is not held
         elif too_much / here > STEP**0.75:
-            rate = (here * too_much) ** 0.5
+            rate = (here * too_much) ** 0.5  # between a rate that is held and a rate that is not
         else:
             break
     return best

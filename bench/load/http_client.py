@@ -97,13 +97,10 @@ class Connection(asyncio.Protocol):
         self._transport.write(request.wire)
 
     def is_dropped(self) -> bool:
-        """Returns whether the target has closed this idle connection.
-
-        If this process got no CPU time for a while, asyncio perhaps has not noticed yet that the
-        target has closed the connection. HTTP clients usually make this check before they use an
-        idle connection again.
-        """
-        # An idle connection gets no data, so it becomes readable only when it ends.
+        """Returns whether the target has closed this idle connection."""
+        # If this process got no CPU time for a while, asyncio perhaps has not noticed the end yet.
+        # HTTP clients usually make this check, too, before they use an idle connection again. An
+        # idle connection gets no data, so it becomes readable only when it ends.
         return self._transport.is_closing() or bool(self._poll.poll(0))
 
     def abort(self) -> None:

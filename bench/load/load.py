@@ -1,9 +1,7 @@
-"""A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
+"""A load over HTTP: an open loop with a fixed schedule, or a closed loop that never pauses.
 
-In an open loop each request is due at a fixed time, even if responses are late. A request waits
-while all connections are busy, and its latency counts from the time at which it was due. So if a
-system stalls, every request that was due during the stall has a high latency (no coordinated
-omission). In a closed loop each connection sends a request as soon as its last request has ended.
+In an open loop, a request's latency counts from the time at which the request was due. So a stall
+adds to the latency of every request that is due meanwhile (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -34,8 +32,8 @@ DRAIN_S = 10.0
 class HttpLoad:
     """Sends messages to ``target`` until the load is stopped or its time is over.
 
-    At most ``connections`` requests are under way. Each request has ``bulk`` messages, and is due
-    at the time that ``pacer`` gives. If ``pacer`` is None, the load is a closed loop.
+    At most ``connections`` requests of ``bulk`` messages are under way. If ``pacer`` is None, the
+    load is a closed loop.
     """
 
     def __init__(
@@ -77,12 +75,11 @@ class HttpLoad:
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
         """Runs the load. Afterwards, the caller has to call the recorder's ``judge_kept``.
 
-        The measurement begins after ``warmup_s`` seconds, and takes ``seconds`` seconds. The load
-        ends earlier once ``max_messages`` messages are sent, including those of the warm-up.
+        Measures for ``seconds`` seconds after the warm-up. The load ends early once
+        ``max_messages`` messages are sent, including those of the warm-up.
 
         Returns:
-            The monotonic time at which the measurement began, and the seconds that were measured:
-            fewer than ``seconds`` if the load ended early.
+            The monotonic time at which the measurement began, and the seconds that were measured.
         """
         return uvloop.run(self._run(warmup_s, seconds, -(-max_messages // self._bulk)))
 

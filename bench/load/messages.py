@@ -56,13 +56,10 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end. ``mix.repeats`` is the share of the messages that are repeated.
+    """Yields messages without end. The share ``mix.repeats`` of the messages is repeated.
 
-    A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
-    message is a :func:`variant` of a passage: the passage without two of its words. So a new
-    message is as hard for the model as the passage, and is in no cache. New messages use the
-    passages one after the other. After the last passage, they start again with the first passage
-    and the next variant. The first variant has the number ``run``.
+    A repeated message is an unchanged passage. A new message is a :func:`variant` of a passage.
+    The first variant of each passage has the number ``run``.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()
@@ -77,6 +74,7 @@ def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
             if again:
                 yield Message(order[rank], passages[order[rank]].text)
             else:
+                # A variant is as hard for the model as its passage, and is in no cache.
                 turn, index = divmod(next(number), len(passages))
                 yield Message(order[index], variant(passages[order[index]].text, run + turn))
 

@@ -1,8 +1,7 @@
 """Records the outcome of each request of a load, with little CPU time while the load runs.
 
-Response bodies are kept as bytes, and decoded once the load is over. If kept bodies and messages
-exceed ``KEPT_BYTES``, the oldest bodies are decoded earlier. Failures are counted at once, except
-failures that only the decoded body shows.
+The bodies of responses with status 200 are decoded after the load, or earlier if they take more
+than :data:`KEPT_BYTES`. A failure that only such a body shows is counted when the body is decoded.
 """
 
 from __future__ import annotations
@@ -114,8 +113,8 @@ def _size(messages: Sequence[Message], body: bytes) -> int:
 class Recorder:
     """The figures of all requests that were due while the load was measured.
 
-    Most figures are arrays with an item for each request, or with an item for each answer. A
-    response may be kept undecoded. Until such a response is decoded, only its times are known.
+    Most figures are arrays with an item for each request or each answer. Until a response is
+    decoded, the messages of its request count as unanswered.
     """
 
     passages: Sequence[Passage]
@@ -167,9 +166,7 @@ class Recorder:
     ) -> None:
         """Records one request. ``found`` has its answers, a promise, or the reason why it failed.
 
-        ``due`` counts in seconds from the start of the measurement. ``late`` is the number of
-        seconds from ``due`` until the request was sent. ``latency`` is the number of seconds from
-        ``due`` until the request ended.
+        The times are in seconds, as in the attributes ``due``, ``late`` and ``latency``.
         """
         self._add(len(messages), due, late, latency)
         self._settle(len(self.due) - 1, messages, found)

@@ -92,8 +92,7 @@ def names() -> list[str]:
 def load(name: str, changes: Mapping[str, Any] | None = None) -> Scenario:
     """Returns a scenario, with the fields in ``changes`` replaced.
 
-    ``name`` is the name of a scenario that comes with Byline, or the path of a TOML file.
-    ``changes`` maps fields of the scenario to new values. A new value of None has no effect.
+    ``name`` is one of :func:`names`, or the path of a TOML file. A new value of None has no effect.
 
     Raises:
         ScenarioError: there is no such file, or its content is not a scenario.

@@ -1,10 +1,7 @@
 """Compares Byline's plain torch encoder with the transformers library's encoder.
 
-``python -m bench.micro.encoder`` runs the comparison, in an environment that also has transformers
-installed. Each encoder runs in a process of its own. Both encoders get the same padded batches. For
-each encoder, the program prints the seconds that the imports and the loading take together, the
-peak memory, and the messages/s. The program also prints how far the vectors of the two encoders
-differ.
+``python -m bench.micro.encoder`` needs an environment with transformers. The program prints each
+encoder's messages/s, memory and loading time, and how far the vectors differ.
 """
 
 from __future__ import annotations
@@ -56,8 +53,8 @@ def main() -> int:
 def measure(name: str, dtype: str, messages: Path) -> dict[str, Any]:
     """Loads the encoder ``name``, and encodes the texts in the file ``messages`` in padded batches.
 
-    The texts are sorted by length. Returns the messages/s, the seconds that the imports and the
-    loading took, the peak memory in MB, and a sample of the vectors.
+    Returns the messages/s, the seconds for imports and loading, the peak memory in MB, and a sample
+    of the vectors.
     """
     began = time.perf_counter()
     torch = import_module("torch")

@@ -1,8 +1,7 @@
 """Measures the model's messages/s on one core: ``python -m bench.micro.model_speed``.
 
-The program times the model's ``prepare`` and ``forward``, without broker or HTTP. The batches of a
-round have different texts, so that no processor cache holds them. The first round is a warm-up. The
-result is the median of the other rounds.
+The program times ``prepare`` and ``forward``, without broker or HTTP. The result is the median of
+the rounds.
 """
 
 from __future__ import annotations
@@ -60,6 +59,7 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
     A round's figure is the mean over its batches; the result is the median of the rounds.
     """
+    # Each batch has other texts, so that no processor cache holds them.
     batches = [write(size) for _ in range(max(4, 1024 // size))]
     means = []
     for number in range(rounds + 1):

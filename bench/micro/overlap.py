@@ -1,13 +1,7 @@
 """Measures whether a worker gains by preparing a batch while a GPU computes another batch.
 
-``python -m bench.micro.overlap`` runs the measurement.
-
-The GPU is simulated: it takes a fixed number of microseconds a message, computes the batches in
-order, and uses no CPU. Everything else is real: a worker, Valkey, and the tokenizer and the
-n-gram scores of the model ``transformer``. Each round runs the worker twice on the same messages.
-In one run, the worker prepares a batch only after the previous batch is computed. In the other run,
-it prepares a batch while the previous batch is computed. The order of the two runs alternates from
-round to round.
+``python -m bench.micro.overlap`` runs a worker with and without overlap on the same messages. Only
+the GPU is simulated: it takes a fixed time for each message.
 """
 
 from __future__ import annotations

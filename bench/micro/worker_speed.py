@@ -1,16 +1,11 @@
 """Compares the messages/s of a worker with the messages/s of its model without the worker.
 
-``python -m bench.micro.worker_speed`` runs the comparison. ``--device cuda`` selects a GPU.
+``python -m bench.micro.worker_speed`` runs the worker and the bare model in turns. Each result is
+the median of the rounds.
 
-The bare model computes the messages in a loop (encode, pad, forward, copy back). The worker
-gets the same messages from a queue that a Celery client has filled, and computes them in batches of
-the same size as the bare model's batches. Bare model and worker run in turns, and never at the same
-time. Each result is the median of the rounds. The program samples the utilisation of an NVIDIA GPU.
-
-With ``--in-flight 2 --chunk 24 --model ngram``, the program measures only a worker. The program
-sends the tasks as a busy api process does: at most 2 tasks are under way, and each task has 24
-messages. The worker puts its answers into a reply queue, and stores no Celery results. To compare
-two versions of Byline in this way, compare the CPU time of a message, not the rate.
+With ``--in-flight 2 --chunk 24 --model ngram``, only a worker runs. It gets tasks in the way that a
+busy api process sends them. To compare two versions of Byline in this way, compare the CPU time of
+a message, not the rate.
 """
 
 from __future__ import annotations
@@ -135,10 +130,9 @@ def serve_all(
 ) -> dict[str, Any]:
     """Starts Valkey and a worker, sends ``texts``, and returns the messages/s and other figures.
 
-    The rate counts from the first task to the last answer. ``module`` is the name of the worker's
-    Python module, followed by the worker's arguments. ``env`` has the worker's settings. Each task
-    has ``chunk`` messages. If ``in_flight`` is 0, all tasks are sent at once. Otherwise at most
-    ``in_flight`` tasks are under way at a time, as if an api process sent them.
+    ``module`` is the worker's Python module, followed by its arguments. ``env`` has the worker's
+    settings. Each task has ``chunk`` messages. At most ``in_flight`` tasks are under way, or all
+    tasks if ``in_flight`` is 0.
 
     Raises:
         RuntimeError: a message was not attributed.

@@ -1,7 +1,7 @@
 """Measures Byline and other serving systems on one machine in one session: ``make bench-peers``.
 
-One system after the other serves the same model, and gets the same messages. The order of the
-systems rotates from round to round. Each result is the median of the rounds.
+The systems run one after the other, with the same model and the same messages. Each result, except
+the number of lost messages, is the median of the rounds.
 """
 
 from __future__ import annotations

@@ -14,16 +14,9 @@ from bench.peers import marks
 class Peer:
     """A serving system that Byline is compared with, and how to start, reach and stop it.
 
-    Each part of a peer is started in the repository's root, which is also the part's
-    ``PYTHONPATH``. The part inherits the benchmark's environment variables. The part also gets the
-    variables in ``env``, and three variables of its run. ``BENCH_PORT`` is the port on which the
-    peer's HTTP server has to listen, at 127.0.0.1. ``BENCH_REDIS`` is the URL of a Valkey, which
-    runs only if the peer needs Valkey. ``BENCH_RUN`` is a value that no other run has: by this
-    value, the run's processes are found. If the benchmark itself has the variable ``BENCH_MODEL``,
-    the peer serves the model class that this variable names, and not the default model.
-
-    At the end, each part gets SIGTERM, in the reverse order of the start. ``stop_seconds`` later,
-    the processes that :func:`bench.peers.marks.processes` still finds are killed.
+    The environment variable ``BENCH_PORT`` has the port of the peer's HTTP server, at 127.0.0.1.
+    ``BENCH_REDIS`` has the URL of a Valkey, which runs if ``needs_redis`` is True. ``BENCH_RUN``
+    marks the processes of a run. ``BENCH_MODEL``, if set, names the model class to serve.
     """
 
     #: The name in the tables.
@@ -32,7 +25,8 @@ class Peer:
     #: environment has the same name as this folder.
     folder: str
     #: Parts and their command lines, in the order of their start. ``{bin}`` stands for the folder
-    #: of the programs, and ``{port}`` for the port.
+    #: of the programs, and ``{port}`` for the port. Each part starts in the repository's root,
+    #: which is also the part's ``PYTHONPATH``.
     parts: tuple[tuple[str, str], ...]
     #: The URL path that takes both ``{"text": …}`` and ``{"messages": […]}``.
     path: str
@@ -42,7 +36,10 @@ class Peer:
     #: process.
     model: str
     needs_redis: bool = False
+    #: Variables in addition to the benchmark's own environment.
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: Seconds from SIGTERM until the processes that still run are killed. The parts get SIGTERM in
+    #: the reverse order of their start.
     stop_seconds: float = 15.0
 
     def programs(self, binaries: Path, port: int) -> dict[str, list[str]]:

@@ -14,8 +14,8 @@ TIMEOUT_S = 30
 def front_end(celery: Celery, task: str) -> Flask:
     """Returns a Flask front end that sends one task named ``task`` for each message.
 
-    The front end takes single messages and bulk requests, and waits for the results with Celery's
-    ``get``. A bulk request is sent as one Celery group of tasks.
+    A bulk request becomes one Celery group. The front end waits for the results with Celery's
+    ``get``.
     """
     app = Flask("peer")
 

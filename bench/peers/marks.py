@@ -17,11 +17,7 @@ class Process(NamedTuple):
 
 
 def processes(run: str) -> dict[int, Process]:
-    """Returns the processes that were started with ``BENCH_RUN=run``, and their descendants.
-
-    The result maps the id of each process to the process. A process that sets its title overwrites
-    its environment, so ``BENCH_RUN`` may be gone. Such a process is found as a descendant.
-    """
+    """Returns the processes started with ``BENCH_RUN=run`` and their descendants, by process id."""
     everything: dict[int, Process] = {}
     found: set[int] = set()
     mark = f"BENCH_RUN={run}".encode()
@@ -38,6 +34,8 @@ def processes(run: str) -> dict[int, Process]:
         everything[pid] = Process(int(status[1]), command)
         if mark in environment:
             found.add(pid)
+    # A process that sets its title overwrites its environment, so BENCH_RUN may be gone. Such a
+    # process is found as a descendant.
     fresh = found
     while fresh:
         fresh = {pid for pid, process in everything.items() if process.parent in fresh} - found

@@ -1,8 +1,4 @@
-"""The measurements of one system in one round: with three loads, and at a steady rate.
-
-The first load has only new messages. In the second load, about 60 % of the messages are repeated.
-The third load has only new messages, which are sent in bulk requests.
-"""
+"""The measurements of one system in one round: the loads of :data:`MIXES`, and a steady rate."""
 
 from __future__ import annotations
 

@@ -22,16 +22,13 @@ class Predictor:
     """
 
     def __init__(self, threads: int = 1) -> None:
-        """Loads the model class that ``BENCH_MODEL`` names, with ``threads`` threads for torch.
-
-        One thread computes the default model fastest. A batch takes a few milliseconds, too short
-        to be worth splitting. If the machine has two cores, the peer's other processes need the
-        second core.
-        """
+        """Loads the model class that ``BENCH_MODEL`` names, with ``threads`` threads for torch."""
         # Imported by name, because the benchmarks may not import what they measure.
         engine = importlib.import_module("model.serving.engine")
         module, _, name = os.environ.get("BENCH_MODEL", "model.ngram:NgramModel").partition(":")
         model = getattr(importlib.import_module(module), name)()
+        # One thread computes the default model fastest: a batch takes a few milliseconds, too short
+        # to be worth splitting. On two cores, the peer's other processes need the second core.
         self._engine = engine.Engine(model, engine.Placement(device="cpu", threads=threads))
         self._engine.start()
 

@@ -26,8 +26,8 @@ def show(
 ) -> None:
     """Prints Markdown tables of throughput, of latency and memory, and of lost messages.
 
-    ``rounds`` has the figures of each system, round by round; the tables show the medians.
-    ``losses`` has the outcome of each system's messages, or the reason why there is no outcome.
+    The first two tables show the medians of ``rounds``. ``losses`` has the outcome of each system's
+    messages, or the reason why there is no outcome.
     """
     console.print("\n".join(throughput(rounds)), soft_wrap=True)
     console.print("\n".join(steady(rounds)), soft_wrap=True)

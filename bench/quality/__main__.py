@@ -1,8 +1,7 @@
-"""Trains models on several kinds of corpora, and compares the models with a reference.
+"""Compares Byline's model with a tuned support vector machine on several kinds of corpora.
 
-The reference is a tuned support vector machine. ``python -m bench.quality --git REPOSITORY`` makes
-the corpora, trains a model on each corpus, fits the reference to the messages of each corpus, and
-prints a table. The program takes some minutes for each corpus.
+``python -m bench.quality --git REPOSITORY`` makes the corpora, trains both models on each corpus,
+and prints a table. The program takes some minutes for each corpus.
 """
 
 from __future__ import annotations

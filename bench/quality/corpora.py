@@ -101,12 +101,11 @@ def changes(folder: Path = CHANGES) -> Iterator[Record]:
 def chosen(
     records: Iterable[Record], authors: int | None = None, most: int | None = MAX_TEXTS
 ) -> list[Record]:
-    """Returns the records of all authors with at least ``MIN_TEXTS`` texts.
+    """Returns the records of authors with at least ``MIN_TEXTS`` different texts.
 
-    A text that an author has several times is kept once. ``authors`` is the maximum number of
-    authors: the authors with the most texts are kept. ``most`` is the maximum number of texts of an
-    author. None means no maximum. A text is cut after ``MAX_CHARACTERS`` characters. A text of
-    fewer than ``MIN_CHARACTERS`` characters is left out.
+    ``authors`` limits the number of authors: the authors with the most texts are kept. ``most``
+    limits the texts of each author. None means no limit. An author's equal texts are kept once.
+    Texts below ``MIN_CHARACTERS`` are left out, and texts above ``MAX_CHARACTERS`` are cut.
     """
     unique = {
         (record.author, text): record._replace(text=text)

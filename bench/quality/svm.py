@@ -51,11 +51,10 @@ def measure(corpus: Corpus) -> Reference:
 def _scores(
     corpus: Corpus, folds: Sequence[int], fold: int, penalties: Sequence[float]
 ) -> dict[float, Floats]:
-    """Fits an SVM to the texts in ``folds``, once with each penalty.
+    """Fits an SVM to the texts in ``folds`` with each penalty, and scores the texts in ``fold``.
 
-    Returns a mapping from a penalty to the scores that the SVM with this penalty gives the texts in
-    the fold ``fold``. The scores are an array with a row for each text, and a column for each
-    author.
+    Returns the scores by penalty. The scores are an array with a row for each text, and a column
+    for each author.
     """
     blocks = _blocks()
     fitted = csr_matrix(blocks.fit_transform(corpus.texts(*folds)))

@@ -22,16 +22,15 @@ BINS = 15
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
     """Returns the quality of a run's answers; None if there were no answers.
 
-    A run may send many variants of one passage, and the answers to these variants are not
-    independent. So the accuracy's intervals are computed with the effective number of independent
-    answers (Kish 1965), which is (sum of weights)^2 / (sum of squared weights). A passage's weight
-    is the number of answers to messages that are made from the passage.
+    The accuracy's intervals are computed from the effective number of independent answers (see
+    :func:`effective`).
     """
     if not recorder.right:
         return None
     right = np.array(recorder.right, bool)
     named = np.array(recorder.named, bool)
     confidence = np.array(recorder.confidence, np.float64)
+    # A run may send many variants of one passage, and their answers are not independent.
     independent = effective(recorder.by_passage.values())
     accuracy = float(right.mean())
     low, high = wilson(accuracy, independent, Z95)
@@ -73,10 +72,10 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error: the mean gap between confidence and accuracy.
+    """Returns the expected calibration error (Naeini et al. 2015), from bins of equal width.
 
-    The answers are grouped by confidence into bins of equal width (Naeini et al. 2015).
-    ``confidence`` and ``right`` have an item for each answer; ``right`` is True for a right answer.
+    The error is the gap between a bin's mean confidence and accuracy, averaged over all answers.
+    ``confidence`` and ``right`` have an item for each answer.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     error = 0.0

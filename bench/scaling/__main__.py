@@ -1,10 +1,8 @@
-"""Measures how Byline scales: ``python -m bench.scaling``. ``--only workers`` runs only one part.
+"""Measures how Byline scales: ``python -m bench.scaling``, or one part with ``--only PART``.
 
-The study has three parts. *workers*: the throughput of one to eight workers with a model that
-sleeps as long as a GPU would compute, so that few cores are enough. *api*: the throughput of one to
-four api processes. *redis*: the commands and the CPU time that a message costs Valkey, and the
-highest rate of messages that one Valkey can take. Each part starts Byline as `make run` does. The
-rounds measure the same cases in different orders. A figure is the median of the rounds.
+The part *workers* measures the throughput of one to eight workers, *api* that of one to four api
+processes, and *redis* what a message costs Valkey, and how many messages a second one Valkey can
+take. A figure is the median of several rounds.
 """
 
 from __future__ import annotations
@@ -42,7 +40,8 @@ PARTS = ("workers", "api", "redis")
 WORKERS = (1, 2, 4, 8)
 #: Numbers of api processes that are measured.
 PROCESSES = (1, 2, 4)
-#: A model that sleeps 20 ms for a batch and 2 ms for each of its messages.
+#: A model that sleeps 20 ms for a batch and 2 ms for each of its messages. It sleeps as long as a
+#: GPU would compute, so that few cores are enough.
 MODEL = "tests.accelerated:Accelerated"
 #: Messages of a batch, and of a full task.
 BATCH = 64

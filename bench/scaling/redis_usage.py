@@ -97,13 +97,12 @@ def between(before: Counters, after: Counters) -> Counters:
 
 
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
-    """Returns the commands, CPU time and traffic that one message of a load costs Valkey.
+    """Returns what one message of a load costs Valkey, without the work of an idle system.
 
-    ``load`` is the growth of Valkey's counters under the load. ``idle`` is the growth of the
-    counters in an idle system. The function scales ``idle`` to the load's duration, and subtracts
-    the scaled growth from ``load``. ``messages`` is the number of answered messages of the load.
-    ``throughput``, in messages per second, is copied to the result.
+    ``load`` and ``idle`` are the growth of Valkey's counters under the load and in an idle system.
+    ``messages`` is the number of answered messages, and ``throughput`` the number per second.
     """
+    # Scales ``idle`` to the load's duration.
     share = load.seconds / idle.seconds
 
     def each(loaded: float, resting: float) -> float:

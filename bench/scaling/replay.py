@@ -1,8 +1,6 @@
-"""Records the commands that a Valkey gets, and replays them as fast as another Valkey can run them.
+"""Records the commands of a Valkey, and replays them as fast as another Valkey can run them.
 
-The replay gives an upper bound of the messages/s that one Valkey can take. All commands come over
-one connection and in large pieces, so the server spends almost no time on reading and writing. With
-many clients, reading and writing would take more of its time.
+The replay gives an upper bound of the messages/s that one Valkey can take.
 """
 
 from __future__ import annotations
@@ -54,11 +52,11 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 def parse(line: bytes) -> list[bytes]:
     """Returns the words of the command in a line that Valkey's MONITOR prints.
 
-    MONITOR prints each command that the server runs. The result is empty if the command must not be
-    replayed. The commands that a script runs are not replayed, because the script itself is
-    replayed. A blocking command becomes its non-blocking form.
+    The result is empty if the command must not be replayed. A blocking command becomes its
+    non-blocking form.
     """
     head = _HEAD.match(line)
+    # A script's commands are left out, because the script itself is replayed.
     if head is None or head[1] == b"lua":
         return []
     words = [codecs.escape_decode(word)[0] for word in _WORD.findall(line, head.end())]
@@ -97,6 +95,8 @@ def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:
     client.flushall()
     sent = pack([*commands, (b"ECHO", END)])
     before = counters(client)
+    # One connection and large pieces: the server spends almost no time on reading and writing. With
+    # many clients, reading and writing would take more of its time.
     with socket.create_connection(("127.0.0.1", port)) as connection:
         sender = threading.Thread(target=connection.sendall, args=(sent,))
         sender.start()

@@ -112,8 +112,8 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
     """Returns the number of busy cores for each kind of part.
 
-    ``cpu`` maps each part to the number of cores that the part keeps busy. The kinds are ``api``,
-    ``worker`` for all workers together, ``valkey``, and ``rest`` for all other parts.
+    ``cpu`` maps each part to the number of cores that the part keeps busy. The kinds are those in
+    ``KINDS``, and ``REST`` for all other parts.
     """
     found: dict[str, float] = {}
     for part, cores in cpu.items():

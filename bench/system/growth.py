@@ -73,14 +73,15 @@ class Watch:
 
 
 def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
-    """Returns the growth per second of the values in ``column``, such as bytes per second.
+    """Returns the growth per second of the values in ``column``, by the Theil-Sen estimator.
 
-    Each array in ``processes`` has the samples of one process: a row for each sample, with the time
-    in seconds in the first column. The result is the median of the slopes between any two samples
-    of one process (Theil-Sen; P. K. Sen, "Estimates of the regression coefficient based on
-    Kendall's tau", JASA 63, 1968). Two samples that are far apart also show a leak that grows only
-    now and then. A single step, as after a fault, does not change the median.
+    Each array has the samples of one process. A row is a sample. The first column is the time in
+    seconds.
     """
+    # The median of the slopes between any two samples of one process: P. K. Sen, "Estimates of the
+    # regression coefficient based on Kendall's tau", JASA 63, 1968. Two samples that are far apart
+    # also show a leak that grows only now and then. A single step, as after a fault, does not
+    # change the median.
     slopes = []
     for looks in processes:
         first, second = np.triu_indices(len(looks), 1)

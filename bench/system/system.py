@@ -216,10 +216,10 @@ def interrupts_held() -> Iterator[None]:
 
 
 def status(name: str, main: Callable[[], int]) -> int:
-    """Calls ``main``, and returns the exit status for this program.
+    """Calls ``main``, and returns the exit status for the program ``name``.
 
     The status is 2 if the system under test does not run, and 130 on Ctrl-C. Otherwise the status
-    is the result of ``main``. ``name`` is this program's name, for the error message.
+    is the result of ``main``.
     """
     try:
         return main()
@@ -249,12 +249,12 @@ def histogram(text: str, name: str) -> dict[float, int]:
 def free_ports(count: int) -> list[int]:
     """Returns different free ports of the loopback address, and reserves these ports.
 
-    No call, in any process, returns a reserved port. The last ``RESERVED`` ports that a process got
-    stay reserved until the process ends. The ports are outside of the range that the operating
-    system gives to clients. The ports are at least 10 apart, because several workers have their
-    metrics on consecutive ports.
+    The ports are at least 10 apart. No call, in any process, returns a reserved port. A process
+    keeps its last ``RESERVED`` ports reserved until the process ends.
     """
     ports: list[int] = []
+    # The range is outside of the ports that the operating system gives to clients. The step is 10,
+    # because several workers have their metrics on consecutive ports.
     for port in random.sample(range(15_000, 30_000, 10), 20 * count):
         if len(ports) < count and not listens(port) and _reserve(port + 9):
             ports.append(port)
@@ -262,11 +262,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    """Tries to reserve the ten ports that end with ``port``. Returns whether this succeeded.
-
-    Binds a socket to ``port``. While the socket is open, no process can reserve the same ten ports.
-    So the ports are reserved even before a server listens on them.
-    """
+    """Tries to reserve the ten ports up to ``port``. Returns whether this succeeded."""
+    # While this socket is open, no process can reserve the same ten ports. So the ports are
+    # reserved even before a server listens on them.
     holder = socket.socket()
     try:
         holder.bind(("127.0.0.1", port))

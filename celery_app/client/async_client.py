@@ -48,16 +48,14 @@ class Client:
     """Finds the authors of texts, for asyncio programs.
 
     Use a client in one event loop, as ``async with Client(redis_url) as client``. Any number of
-    coroutines can call the client at the same time. Their texts are sent to the workers together,
-    in chunks that grow with the load.
+    coroutines can call the client at the same time.
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
-        """Makes a client for the workers whose broker is at ``redis_url``.
+        """Makes a client for the broker at ``redis_url``, such as ``redis://127.0.0.1:6390/0``.
 
-        An example of ``redis_url`` is ``redis://127.0.0.1:6390/0``. ``settings`` are fields of
-        ``Settings``, such as ``cache_url`` if the cache and the broker are separate servers. No
-        setting is read from the environment.
+        ``settings`` are fields of ``Settings``, such as ``cache_url``. No setting is read from the
+        environment.
 
         Raises:
             SettingsError: a setting contradicts another, or a URL can't be used.
@@ -143,9 +141,8 @@ class Client:
     ) -> AttributionClient:
         """Passes all texts to the dispatcher, at most :data:`WINDOW` unanswered texts at a time.
 
-        Appends to ``accepted`` one item for each text: an entry, or a failure if the text was not
-        accepted. An entry holds a text, and later the text's outcome. Returns the
-        :class:`AttributionClient` that owns the dispatcher.
+        Appends to ``accepted`` an entry for each text, or a failure if the text was not accepted.
+        Returns the client that owns the dispatcher.
         """
         inner = self._opened()
         turns = Yielder()
@@ -189,10 +186,9 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Passes texts to the dispatcher of ``inner``. Returns an entry or a failure for each text.
+    """Passes texts to the dispatcher. Returns an entry or a failure for each text, in order.
 
-    The list is in the order of the texts. An entry holds a text, and later the text's outcome. An
-    invalid text gets a failure. If the dispatcher refuses the texts, every text gets a failure.
+    An invalid text gets a failure. If the dispatcher refuses the texts, every text gets a failure.
     """
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]

@@ -1,8 +1,7 @@
 """Sends messages to the workers, waits for their outcomes, and finds outcomes by message id.
 
-An outcome is an attribution or a failure. An entry is one message with the caller's options.
-Flask's views call :mod:`api.service`, which uses :class:`AttributionClient`. The library's client,
-:mod:`celery_app.client.async_client`, uses :class:`AttributionClient` too.
+An outcome is an attribution or a failure. Flask's views use this module through :mod:`api.service`,
+and asyncio programs through :mod:`celery_app.client.async_client`.
 """
 
 from __future__ import annotations
@@ -108,12 +107,10 @@ class AttributionClient:
     async def outcomes(
         self, entries: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Sends messages, and waits for their outcomes.
+        """Sends messages, waits, and returns each message's entry with its outcome, in order.
 
-        Returns a list of pairs, one for each message, in order: the message's entry and the
-        message's outcome. When the wait ends, some entries may have no outcome. Such an entry is
-        paired with None if the caller can fetch the outcome later, by the message's id. Otherwise
-        such an entry is paired with a failure.
+        The outcome None means that the caller can fetch the outcome later, by the message's id. Any
+        other message without an outcome gets a failure.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.
@@ -126,11 +123,10 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns a list of pairs, one for each entry, in order: the entry and its outcome.
+        """Returns each entry with its outcome, in order. Call this when the caller stops waiting.
 
-        Call this method when the caller stops waiting. The parameter ``joined`` holds the entries
-        that ``Dispatcher.ask`` returned. An entry without an outcome is paired with None if the
-        caller can fetch the outcome later. Otherwise the entry is paired with a failure.
+        ``joined`` holds the entries from ``Dispatcher.ask``. The outcome None means that the caller
+        can fetch the outcome later. Any other message without an outcome gets a failure.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
@@ -139,14 +135,13 @@ class AttributionClient:
     ) -> Outcome | None:
         """Returns a message's outcome; None if the message has no outcome after ``wait_s`` seconds.
 
-        ``id`` is the message's id. ``explain`` says whether the caller wants evidence. If
-        ``fetch`` is True, the outcome counts as delivered, and Byline may delete it. If ``fetch``
-        is False, Byline keeps the outcome for a later call.
+        If ``explain`` is True, prefers an outcome with evidence. If ``fetch`` is True, the outcome
+        counts as delivered, and Byline may delete it.
 
         Raises:
-            KeyError: the message is unknown: it was never accepted, or it has expired.
+            KeyError: the message was never accepted, or its outcome has expired.
             BrokerUnavailable, CacheUnavailable: the server that may have the outcome can't be
-            reached.
+                reached.
         """
         if wait_s and self._readers < MAX_READERS:
             self._readers += 1

@@ -1,15 +1,12 @@
 """The dispatcher: sends the messages of one process as Celery tasks, and takes the replies.
 
-A credit is a permit to have one chunk (one Celery task) in flight. Messages gather while no credit
-is free. When a credit is free, the dispatcher sends the gathered messages as one chunk. So the size
-of a chunk follows the load: one message when idle, dozens when busy. There is no timer to tune.
+Messages usually gather until a credit is free, and are then sent as a chunk, which is one Celery
+task. A credit is a permit to have one chunk in flight. So the size of a chunk follows the load: one
+message when idle, dozens when busy.
 
-A message that this process answered in the last minute gets its outcome from the local cache. Three
-coroutines handle all other messages. The *pump* looks messages up in the result cache, with one
-MGET for all messages that have gathered, and sends the messages that the cache does not have. The
-*receiver* takes the workers' replies from the Redis list of this process, and wakes the callers.
-The *sweep* gives up chunks that get no reply. All three coroutines run in the thread of one event
-loop, so nothing here needs a lock.
+Three coroutines run in one event loop, so nothing here needs a lock. The *pump* looks messages up
+in the result cache, and sends the messages that are not cached. The *receiver* takes the replies.
+The *sweep* gives up chunks without a reply.
 """
 
 from __future__ import annotations
@@ -127,8 +124,7 @@ class Dispatcher:
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Accepts the messages of one request, and returns the entries to wait for.
 
-        If an equal message is in progress already, the entry of that message is returned in place
-        of the new entry.
+        For a message that is in progress already, the result has the earlier entry.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.

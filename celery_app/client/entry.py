@@ -77,9 +77,9 @@ class Entry:
     def queue_priority(self) -> int:
         """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        A message that was sent without a credit (a permit to have one chunk in flight) gets a
-        larger number. No caller waits for such a message any longer, so it must not delay others.
+        A message that was sent without a credit, a permit to be in flight, gets a larger number.
         """
+        # The caller has stopped waiting for the message, so the message must not delay others.
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)
         return self.priority
@@ -97,21 +97,21 @@ class Entry:
     def join_key(self) -> JoinKey | None:
         """The key by which later requests for the same message find this entry and share it.
 
-        None if the message has a deadline: such an entry is not shared. The join key includes the
-        message's owner (an API key), so two owners never share an entry. If two owners shared
-        an entry, a message of one owner could wait as long as the messages of the other owner.
+        None if the message has a deadline. Two owners (API keys) never share an entry.
         """
+        # If two owners shared an entry, a message of one owner could wait as long as the messages
+        # of the other owner.
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.
 
         A failure is always accepted. An attribution by the message's own model version must have
-        the message's id. The id of an attribution by another version is not checked, because a
-        message's id depends on the version.
+        the message's id.
         """
         if isinstance(outcome, Failure):
             return True
+        # A message's id depends on the version. So the id is not checked if the version differs.
         return outcome.id == self.id or outcome.model != self.version
 
     def settle(self, outcome: Outcome) -> None:

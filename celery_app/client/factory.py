@@ -80,12 +80,10 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 
 
 def limits_of(settings: Settings) -> DispatchLimits:
-    """Returns the limits of a dispatcher, from the settings.
-
-    The dispatcher gives up a chunk that has no reply after ``answer_s`` seconds. This time is
-    longer than any caller's wait, so no caller waits for such a chunk any longer. The time is also
-    enough for another worker to take over the chunk of a worker that died.
-    """
+    """Returns the limits of a dispatcher, from the settings."""
+    # The dispatcher gives up a chunk without a reply after this time. The time is longer than the
+    # longest wait that a request may ask for, and long enough for another worker to take over the
+    # chunk of a worker that died.
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(
         settings.credits,

@@ -69,8 +69,9 @@ class Labels:
 
         Raises:
             InvalidMessage: the author's name is invalid.
-            NotFound: the attribution with this id does not exist yet, or has expired.
-            Conflict: another author was given for this message before, and ``corrects`` is False.
+            NotFound: the attribution does not exist yet, or has expired.
+            Conflict: another author is recorded, and ``corrects`` is False, or another request
+                changed the author meanwhile.
             BrokerUnavailable, CacheUnavailable: the broker or the cache can't be reached.
         """
         author = parse_author(author)
@@ -111,10 +112,9 @@ class Labels:
     async def _correct(
         self, name: str, attribution: Attribution, before: bytes, author: str, allowed: bool
     ) -> None:
-        """Replaces a message's recorded author, and corrects the count of right guesses.
+        """Replaces a message's recorded author ``before``, and corrects the count of right guesses.
 
-        The parameter ``before`` is the recorded author, and ``author`` is the new author. The
-        parameter ``allowed`` says whether the caller asked for a correction.
+        ``allowed`` says whether the caller asked for a correction.
 
         Raises:
             Conflict: ``allowed`` is False, or another request changed the author meanwhile.
@@ -138,10 +138,11 @@ class Labels:
     async def _slice(self, name: str, version: str) -> str:
         """Returns the Redis key of the counts to which a message's author was added.
 
-        Each short period has its own counts, under its own key. ``name`` is the Redis key that
-        holds the author. The remaining time to live of ``name`` tells in which period the author
-        was counted. ``version`` is the model version that made the attribution.
+        ``name`` is the Redis key that holds the author. ``version`` is the model version that made
+        the attribution.
         """
+        # Each short period has its own counts. The remaining time to live of ``name`` tells in
+        # which period the author was counted.
         left_ms: Any = await self._cache.pttl(name)
         return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def note_messages(entries: Sequence[Entry], joined: Sequence[Entry]) -> None:
     """Records in a request's span how many messages the request has, and how many are not sent.
 
-    A message is not sent if its outcome is known, or if an earlier request has sent the same text.
-    In the second case, the span gets a link to the span of the earlier request. ``entries`` are the
-    messages of the request, and ``joined`` the entries that the request waits for.
+    A message is not sent if its outcome is known, or if an equal message is in progress. In the
+    second case, the span gets a link to the span of the earlier request. ``joined`` holds the
+    entries that the request waits for.
     """
     if not entries or (span := entries[0].span) is None:
         return
@@ -50,10 +50,10 @@ def looking_up(tracer: SpanTracer, entries: Sequence[Entry]) -> AbstractContextM
 def enqueueing(
     tracer: SpanTracer, chunk_id: str, entries: Sequence[Entry]
 ) -> Iterator[dict[str, Any]]:
-    """Makes a span for the sending of a chunk. The span lasts as long as the ``with`` block.
+    """Makes a span around the ``with`` block, which sends a chunk.
 
-    Yields a mapping of headers for the Celery task. The headers name this span and the requests'
-    spans, so that the worker can link its own spans to them.
+    Yields headers for the Celery task. The headers name this span and the requests' spans, so that
+    the worker's spans can have links to them.
     """
     attributes: Attributes = {
         "messaging.system": "celery",

@@ -14,9 +14,8 @@ from tasks.messages import Attribution, Outcome
 class SyncClient:
     """Finds the authors of texts, for blocking code: ``with SyncClient(redis_url) as client``.
 
-    Any number of threads can call the client at the same time: their texts are sent together. The
-    client has a thread of its own for the event loop. A process that forks must make the client
-    after the fork.
+    Any number of threads can call the client at the same time. A process that forks must make the
+    client after the fork.
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
@@ -26,6 +25,7 @@ class SyncClient:
             SettingsError: a setting contradicts another, or a URL can't be used.
         """
         self._client = Client(redis_url, **settings)
+        #: The thread of the event loop. A fork of this process does not have the thread.
         self._thread: EventLoopThread | None = None
 
     def __enter__(self) -> SyncClient:

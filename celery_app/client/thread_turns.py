@@ -19,10 +19,8 @@ LONGEST_S = 0.1
 class ThreadTurns:
     """Limits the number of threads that have a turn at the same time.
 
-    A turn lasts from :meth:`acquire` to :meth:`release`. In a burst of short turns, a turn ends
-    every millisecond, so a thread that waits gets its turn soon. If no turn has ended for
-    ``PAUSE_S`` seconds, turns have become long, perhaps because a server hangs. Then a thread
-    that asks for a turn does not wait, because the wait could last as long as a long turn.
+    A turn lasts from :meth:`acquire` to :meth:`release`. A thread waits for its turn only if a turn
+    has ended in the last ``PAUSE_S`` seconds.
     """
 
     def __init__(self, turns: int) -> None:
@@ -35,6 +33,9 @@ class ThreadTurns:
         if self._turns.acquire(blocking=False):
             return True
         last = time.monotonic() + LONGEST_S
+        # In a burst of short turns, a turn ends every millisecond. If no turn has ended for PAUSE_S
+        # seconds, turns have become long, perhaps because a server hangs. Then a wait could last as
+        # long as a long turn.
         while (wait_s := min(last, self._last_end + PAUSE_S) - time.monotonic()) > 0:
             if self._turns.acquire(timeout=wait_s):
                 return True

@@ -23,10 +23,10 @@ def unknown(field: str, known: Sequence[str]) -> str:
 def in_words(error: str, values: Mapping[str, str], valid: Callable[[str], str]) -> str:
     """Turns an error of msgspec into a text for users, which names the environment variable.
 
-    ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
-    maps fields to the values that were set. ``valid(field)`` returns a description of the field's
-    valid values, or an empty string if msgspec's text already describes them.
+    ``values`` maps fields to the values that were set. ``valid(field)`` describes the field's valid
+    values. The description is empty if msgspec's text ``error`` already says enough.
     """
+    # msgspec's text ends with the field's path, such as `$.field`.
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")
     if field not in values:  # raised by __post_init__, whose errors name variables

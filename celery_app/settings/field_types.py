@@ -28,7 +28,7 @@ Seconds = Positive
 def about(description: str, valid: str = "", **limits: Any) -> Meta:
     """Returns the metadata of a setting: its description for the documentation, and its limits.
 
-    msgspec checks the ``limits``, such as ``ge=1``. If one of the limits is a pattern, the text
-    ``valid`` says in words what a value must be. Error texts show ``valid``.
+    msgspec checks the ``limits``, such as ``ge=1``. For a pattern, ``valid`` tells users what a
+    value must be.
     """
     return Meta(description=description, extra={VALID: valid} if valid else None, **limits)

@@ -10,10 +10,9 @@ from celery_app.settings.secret_url import SecretURL
 
 
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
-    """Returns a Redis URL with the password that is in ``file``.
+    """Returns ``url`` with the password in ``file``, or ``url`` unchanged if ``file`` is None.
 
-    If ``file`` is None, returns ``url`` unchanged. ``server`` is ``redis`` or ``cache``. Error
-    texts name the settings of this server.
+    Error texts name the settings of ``server``, which is ``redis`` or ``cache``.
 
     Raises:
         SettingsError: the file can't be read or is empty, ``url`` is None, or ``url`` has a

@@ -14,9 +14,8 @@ _URL = re.compile(
 class SecretURL(str):
     """A string that holds a URL. Error messages, logs and ``repr`` show only a part of the URL.
 
-    A printed or formatted ``SecretURL`` shows no user, password or parameter. A library that reads
-    the string gets all characters. To put the whole URL into a longer string, use ``+`` or
-    :meth:`reveal`.
+    The shown part has no user, password or parameter. Libraries that read the string get all
+    characters. ``+`` and :meth:`reveal` give the whole URL.
     """
 
     __slots__ = ()

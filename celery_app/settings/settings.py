@@ -45,7 +45,7 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Builds the settings from the variables that begin with ``BYLINE_``.
 
-        An empty variable counts as unset. Passwords from password files are put into the URLs.
+        An empty variable counts as unset. The URLs get the passwords from the password files.
 
         Raises:
             SettingsError: a name is unknown, a value is wrong, two values contradict each other, or
@@ -110,10 +110,10 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
     def prefetch(self) -> int:
         """The upper bound of the number of tasks that a worker holds.
 
-        This number of tasks fills at least four batches, even if each task holds only one message:
-        two batches are on the device, and two wait. The worker's batcher, which forms the batches,
-        also limits the work of the waiting tasks, in units of :mod:`tasks.work`.
+        The worker's batcher also limits the work of the waiting tasks.
         """
+        # This number of tasks fills at least four batches, even if each task holds only one
+        # message: two batches are on the device, and two wait.
         return 4 * self.batch_messages
 
     @property

@@ -1,18 +1,11 @@
 """Kombu's channel for Redis, changed so that a task is not lost if a worker is killed.
 
-Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
-worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
-lost. This channel sends one command, a *claim*: a Lua script that takes several tasks and records
-them in one step. The script writes the same data as kombu. So workers with kombu's own channel can
-handle these tasks, and kombu's sweep can requeue the tasks of dead workers.
+Kombu takes a task with BRPOP, and then records the task as unacknowledged. If the worker dies
+before the second step, the task is lost. This channel sends a *claim*: a Lua script that takes and
+records several tasks in one step. A claim also carries acknowledgements.
 
-To wait for a task without taking it, the worker sends a command that moves a task from the end of a
-list to the end of the same list. This command can wait on one list only. So the worker reads its
-other lists, which have lower priorities, every :data:`WAIT_S` seconds.
-
-Each claim carries the acknowledgements that wait to be sent. So an acknowledgement needs no round
-trip of its own, and no extra turn of the worker's event loop. A worker without room for tasks sends
-acknowledgements without a claim.
+The script writes the same data as kombu. So workers with kombu's own channel can handle these
+tasks. Kombu's sweep can requeue the tasks of dead workers.
 """
 
 from __future__ import annotations
@@ -88,8 +81,9 @@ class Channel(OneClientChannel):
         """Adds to ``pipe`` the command that puts a task back into its queue.
 
         ``entry`` is the task as kombu stores it in Redis. Raises an error if the task can't be
-        read. Kombu would drop such a task, and log its whole content.
+        read.
         """
+        # If a step raises an error, kombu's own method drops the task, and logs its whole content.
         task, exchange, route = read(entry)
         headers = task["headers"]
         headers["redelivered"] = True
@@ -188,6 +182,8 @@ class Channel(OneClientChannel):
         self._brpop_sent_at = monotonic()
         room = self.qos.can_consume_max_estimate()
         max_tasks = CLAIM if room is None else max(1, min(CLAIM, room))
+        # The acknowledgements in the claim need no round trip of their own, and no extra turn of
+        # the worker's event loop.
         claim = self._last_claim = self._claim(queues, max_tasks, self.qos.unsettled())
         self._sent_wait = not self._left_behind
         wait = [self._wait_command(first_list(claim))] if self._sent_wait else []
@@ -196,11 +192,12 @@ class Channel(OneClientChannel):
     def _wait_command(self, first: str) -> list[Any]:
         """Returns the Redis command that waits for a task on the list ``first``.
 
-        The command is BLMOVE. A Redis without free memory refuses BLMOVE. In this case the command
-        is BLPOP on a list that is always empty. Both commands wait for at most ``WAIT_S`` seconds.
+        The command waits for at most ``WAIT_S`` seconds, and leaves the task in the list.
         """
-        if self._out_of_memory:
+        if self._out_of_memory:  # Redis would refuse BLMOVE; the list of this BLPOP is always empty
             return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
+        # Moves a task from the list's end to the same end. BLMOVE can wait on one list only. So the
+        # worker reads its other lists, which have lower priorities, every WAIT_S seconds.
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -228,14 +225,15 @@ class Channel(OneClientChannel):
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
         """Turns a task into a dead letter if the ``with`` block, which delivers the task, fails.
 
-        An error that Redis or the machine causes is raised again instead. Kombu would treat an
-        error that the task causes as a lost connection, and deliver the task again and again.
+        If Redis or the machine has caused the error, raises the error again instead.
         """
         try:
             yield
         except Exception as error:
             if is_of_server(error):
                 raise
+            # Kombu would treat an error that the task causes as a lost connection, and deliver the
+            # task again and again.
             self.connection.put_dead_letter(kind_of(error), queue, len(task))
             if tag:
                 self.qos.ack(tag)

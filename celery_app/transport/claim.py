@@ -32,9 +32,8 @@ def claim_prefix(
 ) -> ClaimPrefix:
     """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
-    ``unacked_keys`` are the keys of kombu's hash and index of unacknowledged tasks. The parameter
-    ``recorded`` has a number for each list: 1 if the list's tasks are to be recorded as
-    unacknowledged, otherwise 0.
+    ``unacked_keys`` are the keys of kombu's hash and index of unacknowledged tasks. For
+    ``recorded``, see :class:`ClaimPrefix`.
     """
     keys = [*lists, *unacked_keys]
     return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], recorded)

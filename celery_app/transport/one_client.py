@@ -34,13 +34,10 @@ class OneClientChannel(redis.Channel):
         yield self._shared
 
     def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
-        """Makes a pool of connections.
-
-        Raises a connection error if kombu's connection is closed. Kombu's own method raises an
-        ``AttributeError``, which would end the worker. This case occurs because Celery closes a
-        lost connection twice. The second time, kombu gives tasks back through the closed
-        connection.
-        """
+        """Makes a connection pool. Raises a connection error if kombu's connection is closed."""
+        # Celery closes a lost connection twice. The second time, kombu gives tasks back through the
+        # closed connection. Kombu's own method would raise an AttributeError, which would end the
+        # worker.
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the connection to the broker is closed")
         return super()._get_pool(asynchronous)

@@ -36,8 +36,8 @@ class QoS(redis.QoS):
     def ack(self, delivery_tag: str | bytes) -> None:
         """Records that a task is to be acknowledged. Any thread may call this method.
 
-        The acknowledgement is sent with the next claim (the command that takes tasks), or by
-        :meth:`settle`. ``delivery_tag`` is bytes if it is not valid UTF-8, otherwise a string.
+        The acknowledgement is sent when the worker next takes tasks, or by :meth:`settle`.
+        ``delivery_tag`` is bytes only if the tag is not valid UTF-8.
         """
         self._acknowledged.append(delivery_tag)
         tag = (
@@ -95,8 +95,7 @@ class QoS(redis.QoS):
     def mend(self) -> None:
         """Repairs the keys of tasks in Redis if another program or a person has changed them.
 
-        These keys are the lists of tasks, and kombu's hash, index and mutex of unacknowledged
-        tasks. Without the repair, tasks in these keys might never be delivered again.
+        Without the repair, tasks in these keys might never be delivered again.
         """
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
@@ -107,11 +106,7 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Puts a task back into its queue. Turns a task that can't be read into a dead letter.
-
-        For a task that can't be read, kombu's own method raises an error at each sweep and at each
-        start of a worker.
-        """
+        """Puts a task back into its queue. Turns a task that can't be read into a dead letter."""
         unreadable: list[tuple[Exception, int]] = []
 
         def restore(pipe: Any) -> None:
@@ -125,6 +120,8 @@ class QoS(redis.QoS):
                 except Exception as error:
                     if is_of_server(error):
                         raise
+                    # For a task that can't be read, kombu's own method raises an error at each
+                    # sweep and at each start of a worker.
                     unreadable.append((error, len(entry)))
 
         with self.channel.conn_or_acquire(client) as own:

@@ -1,7 +1,7 @@
 """A transport for Celery's own commands and Flower. It removes private texts from task events.
 
-Events of Byline's workers hold no texts. Events of a client can hold texts: with Celery's setting
-``task_send_sent_event``, a client sends events with a repr of each task's arguments.
+Events of Byline's workers hold no texts. With Celery's setting ``task_send_sent_event``, a client's
+events hold a repr of each task's arguments.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ HIDDEN = "(not shown)"
 def hide(body: Any) -> Any:
     """Replaces tasks' arguments in ``body`` by a placeholder, and returns ``body``.
 
-    ``body`` is the decoded body of a kombu message. If this body holds Celery's task events, the
-    function changes each event of a task whose arguments may hold private texts. The function
-    changes nothing else.
+    ``body`` is the decoded body of a kombu message. The function changes only events of tasks whose
+    arguments may hold private texts.
     """
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):

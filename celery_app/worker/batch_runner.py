@@ -150,11 +150,10 @@ class BatchRunner:
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Requeues, after a delay, the requests that need the cache. Returns the other requests.
 
-        Called while the cache can't be reached. A request needs the cache if its client wants a
-        result, because results are stored in the cache. A request also needs the cache if a worker
-        died while it had the request's task: the messages of such a task are tried one at a time,
-        and the trials are counted in the cache. All other requests need only a reply.
+        Called while the cache can't be reached. The other requests need only a reply.
         """
+        # Celery's results are stored in the cache. The messages of an orphaned task are tried one
+        # at a time, and the trials are counted in the cache.
         requeued = [request for request in requests if request.orphaned or request.wants_result]
         self._delayed_requeue.add(requeued)
         return [request for request in requests if request not in requeued]
@@ -184,9 +183,8 @@ class BatchRunner:
     def _store(self, batch: Batch) -> list[Traced]:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
-        If the cache is a separate server and can't be reached, only the tasks whose clients want
-        Celery's result go back to the queue. Replies and pending results (outcomes kept for
-        clients) still work, because they are stored at the broker.
+        If a separate cache can't be reached, requeues only the tasks whose clients want Celery's
+        result.
         """
         cooldown, outcomes, traced = self._task.cache_cooldown, [], []
         stored = not cooldown.resting
@@ -205,6 +203,8 @@ class BatchRunner:
             stored = False
         if batch.large is not None:
             stored = batch.large.stored = stored and batch.large.stored
+        # Replies and pending results (outcomes kept for clients) are stored at the broker, so they
+        # also work while a separate cache can't be reached.
         self._task.reply(batch.in_flight, outcomes)
         if stored:
             return traced
@@ -216,13 +216,11 @@ class BatchRunner:
     def _handling_errors(self, requests: Sequence[ChunkRequest], started: float) -> Iterator[None]:
         """Catches any error of the ``with`` block, and then gives up the batch of ``requests``.
 
-        After an error of Redis, or if the device is lost, the requests go back to the queue. After
-        any other error, the requests fail.
-
-        Log lines within the block name the HTTP requests that brought the messages. ``started``
-        is the monotonic time at which the batch was begun, in seconds.
+        If Redis fails or the device is lost, the requests go back to the queue. After any other
+        error, the requests fail. ``started`` is the batch's monotonic start time in seconds.
         """
         self.request_ids = [id for request in requests for id in request.request_ids]
+        # Log lines within the block name the HTTP requests that brought the messages.
         with about(self.request_ids):
             try:
                 yield
@@ -246,9 +244,8 @@ class BatchRunner:
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
         """Gives requests back to the queue after a pause, because their results can't be stored.
 
-        If broker and cache are one server, this method waits during the pause. The pause doubles
-        with each failure in a row. With a separate cache, the method returns at once, and another
-        thread gives the requests back later.
+        Waits during the pause if broker and cache are one server. With a separate cache, returns at
+        once, and another thread gives the requests back.
         """
         if self._task.has_separate_cache:  # meanwhile, other tasks can get their replies
             self._task.cache_cooldown.failed()
@@ -277,8 +274,8 @@ class BatchRunner:
 def _isolating(request: ChunkRequest) -> Iterator[None]:
     """Catches and logs any error of the ``with`` block, so that other requests are handled.
 
-    The block reports the end of one request to Celery. If an error leaves this request without an
-    acknowledgement, the request goes back to the broker.
+    The block reports the end of ``request`` to Celery. After an error, an unacknowledged request
+    goes back to the broker.
     """
     with about(request.request_ids):
         try:

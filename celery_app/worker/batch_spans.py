@@ -1,7 +1,7 @@
 """Makes the tracing spans of a batch: wait in the queue, cache lookup, forward pass, storing.
 
-The spans are made when the batch has ended, from times that the worker measures anyway. Nothing
-calls this module while tracing is off. See :mod:`monitoring.instruments.tracing`.
+The spans are made when the batch has ended, from times that the worker measures anyway. No code
+calls this module while tracing is off.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _record_waits(
 ) -> None:
     """Makes a span for each task's wait in the queue, and links each span to the batch's span.
 
-    The parent of each new span is the span in which the task was sent. If this parent or the time
-    of sending is missing, the task gets no span.
+    The parent of each new span is the span in which the task was sent. A task without this parent
+    or without the time of sending gets no span.
     """
     started = time.time() - (time.monotonic() - batch.started)
     for request, chunk in zip(requests, batch.in_flight.chunks, strict=True):

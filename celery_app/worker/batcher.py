@@ -1,20 +1,13 @@
 """Gathers the tasks that arrive while the model computes, and makes them the next batch.
 
-Celery receives tasks as usual: its default strategy checks expiry and revocation, sends events and
-holds tasks with an ETA. Only the last step differs: a request for :data:`~tasks.messages.TASK` goes
-to the :class:`Batcher` and not to the pool. The pool has one thread, which owns the model. When
-that thread is free, it takes as many waiting tasks as fit into one batch, and the
-:class:`~celery_app.worker.batch_runner.BatchRunner` computes them.
+Celery receives tasks as usual, but gives a request for :data:`~tasks.messages.TASK` to the
+:class:`Batcher` and not to the pool. The pool's one thread owns the model. When this thread is
+free, it takes as many waiting tasks as fit into one batch.
 
-A batch is limited by the work of its messages (:mod:`tasks.work`). A long text, or a message that
-needs evidence, has more work than a short text. So a batch takes about as long with a few such
-messages as with many short texts. A task with more work than one batch may have is computed in
-several batches, called passes. Batches of other tasks run between the passes. The outcomes of each
-pass are cached at once, and the task is acknowledged after the last pass.
-
-While an NVIDIA GPU computes, the pool's thread need not wait. It starts the next batch on the GPU
-before it handles the outcomes of the previous batch. While the GPU computes, the thread stores
-results, sends replies, reads the cache and tokenises.
+The work of messages (:mod:`tasks.work`) limits a batch, and so the time that a batch takes. A task
+with more work than fits into a batch is computed in several batches, called passes. Batches of
+other tasks run between the passes. The outcomes of each pass are cached at once, and the task is
+acknowledged after the last pass.
 """
 
 from __future__ import annotations
@@ -75,10 +68,9 @@ class Batcher:
     ) -> None:
         """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`.
 
-        A batch waits for further tasks until it is full, or until its first task has waited for
-        ``wait_s`` seconds. The batcher takes more tasks only while it expects to finish all
-        waiting tasks within ``max_wait_s`` seconds. This estimate uses the speed of the last
-        finished batch of small tasks (tasks that fit into one batch).
+        A batch that is not full waits at most ``wait_s`` seconds for further tasks. The batcher
+        takes more tasks only while it expects to finish all waiting tasks within ``max_wait_s``
+        seconds.
         """
         self._task = task
         self._executor = executor
@@ -112,17 +104,18 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether to take more tasks from the broker.
 
-        True if fewer than two batches wait in this worker, and the worker is expected to finish all
-        waiting tasks in less than ``max_wait_s`` seconds. The limits are low because other workers,
-        even idle workers, can't take the tasks that wait here.
-
-        Low-priority tasks count only for the time. All large tasks together count as at most one
-        batch, because a later task waits for only one of their batches. But the result is False if
-        the large tasks have :data:`MAX_LARGE_WORK` or more units of work.
+        True if fewer than two batches wait, not counting low-priority tasks, and the waiting tasks
+        should be finished within ``max_wait_s`` seconds. All large tasks together count as one
+        batch at most, but must have less than :data:`MAX_LARGE_WORK` units of work.
         """
         large = self._waiting.large_work
+        # One batch at most, because a later task waits for only one batch of the large tasks.
+        # Low-priority tasks count only for the time.
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
+        # This estimate uses the speed of the last finished batch of small tasks.
         all_s = (urgent + self._waiting.low_priority_work) * self.runner.seconds_per_work
+        # The limits are low because other workers, even idle workers, can't take the tasks that
+        # wait here.
         return all_s < self._max_wait_s and urgent < 2 * self._max_work and large < MAX_LARGE_WORK
 
     def wants_urgent_only(self) -> bool:
@@ -212,11 +205,12 @@ class Batcher:
     def _run_batches(self) -> None:
         """Runs one batch. On some devices, also runs the batches that follow.
 
-        If the device can compute while the model's thread does other work, the next batch begins
-        before the previous batch is finished. If one of these two batches fails, the other batch is
-        still finished.
+        On such a device, the next batch begins before the previous batch is finished. If one of
+        these two batches fails, the other batch is still finished.
         """
         computing = self.runner.begin(self._take(self._wait_s))
+        # While an NVIDIA GPU computes, this thread reads the cache and tokenises for the next
+        # batch, or stores the results and sends the replies of the previous batch.
         for _ in range(MAX_BATCHES_IN_A_ROW):
             if not (computing and self._device.overlaps and self._waiting):
                 break
@@ -230,8 +224,8 @@ class Batcher:
     def _take(self, wait_s: float) -> NextBatch:
         """Removes the next batch from the waiting tasks, and returns it.
 
-        If the batch is not full, this method first waits for further tasks, until the first task of
-        the batch has waited for ``wait_s`` seconds. The batch is empty if no task waits.
+        If the batch is not full, first waits at most ``wait_s`` seconds for further tasks. The
+        batch is empty if no task waits.
         """
         with self._changed:
             if wait_s:

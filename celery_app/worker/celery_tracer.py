@@ -1,9 +1,7 @@
 """Runs the requests of a batch through Celery's tracer, except plain requests.
 
-Celery's tracer is the function that runs a task and reports its end: it stores the result or the
-failure, sends the callbacks, and sends signals. The tracer takes longer than all other steps of a
-task. A *plain* request wants no result and no callback, so the tracer would store and send nothing.
-The requests of an api process, for example, are plain, and bypass the tracer.
+The tracer runs a task, stores its result, and sends callbacks and signals. For a *plain* request,
+for example from an api process, the tracer would store and send nothing.
 """
 
 from __future__ import annotations
@@ -41,6 +39,7 @@ def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
 
     The result consists of the outcomes that the batch has already computed.
     """
+    # The tracer takes longer than all other steps of a task, so a plain request bypasses it.
     if is_plain(request) and (outcomes := task.take(request.id)) is not None:
         return Traced(request, False, repr(Attributions(outcomes)))
     args, kwargs, embed = request.args, request.kwargs, request.embed

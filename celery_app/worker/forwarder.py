@@ -1,9 +1,8 @@
 """The forwarder, which moves tasks to this worker's queue if no worker consumes their queue.
 
-Each worker consumes only the queue of its own model version. Celery's clients know nothing of
-versions, and send tasks to the queue :data:`~tasks.messages.QUEUE`, which no worker consumes.
-The rollout names the version that new messages go to. The workers of this version move the
-clients' tasks to their own queue. They also move the tasks of versions that have no workers left.
+Each worker consumes only the queue of its own model version. Celery's clients know no versions, and
+send tasks to :data:`~tasks.messages.QUEUE`. Workers of the rollout's current version move these
+tasks, and the tasks of versions without workers.
 """
 
 from __future__ import annotations

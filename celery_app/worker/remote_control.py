@@ -1,9 +1,7 @@
 """Makes a worker refuse some of Celery's remote control commands, which do not suit Byline.
 
-Celery's workers take commands from Flower and from ``celery control``. Some commands change the
-pool or limit a task. A worker of Byline has one thread, which owns the model and computes tasks in
-batches. So such a command would break the worker, or report a success and change nothing. The reply
-to a refused command gives the reason.
+These commands change the pool or limit a task. In Byline, such a command would break the worker, or
+report a success and change nothing. The reply gives the reason for the refusal.
 """
 
 from __future__ import annotations

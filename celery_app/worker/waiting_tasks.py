@@ -23,8 +23,8 @@ LOW_PRIORITY_DIVISOR = 4
 class LargeTask:
     """A task that needs several batches (passes), with batches of other tasks between them.
 
-    A task is large for one of two reasons: its messages have more work than one batch may have, or
-    a worker died while it had the task. In the second case, the messages are tried one at a time.
+    A large task has too much work for one batch, or a worker died while it had the task. In the
+    second case, the messages are tried one at a time.
     """
 
     request: ChunkRequest
@@ -47,9 +47,8 @@ class NextBatch(NamedTuple):
 class WaitingTasks:
     """Holds the tasks that wait for the model, and chooses the tasks of the next batch.
 
-    Batches of small tasks alternate with batches of one large task. Urgent tasks and low-priority
-    tasks never share a batch, because low-priority tasks would make a batch of urgent tasks longer.
-    Any thread may read the properties.
+    Batches of small tasks alternate with batches of one large task. No batch has both urgent and
+    low-priority tasks. Any thread may read the properties.
     """
 
     def __init__(self, max_work: int) -> None:
@@ -85,8 +84,8 @@ class WaitingTasks:
     def take(self) -> NextBatch:
         """Removes the next batch from the waiting tasks, and returns it.
 
-        The batch has either whole small tasks, with at most ``max_work`` of work, or a part of one
-        large task. If a task was delivered twice, the second delivery goes into a later batch.
+        The batch has whole small tasks, with at most ``max_work`` of work, or a part of one large
+        task. A second delivery of a task goes into a later batch.
         """
         if self._large and (self._large_next or not (self._urgent or self._low_priority)):
             self._large_next = False
@@ -94,6 +93,7 @@ class WaitingTasks:
             return NextBatch([large.request], large)
         self._large_next = True
         taken: dict[str, ChunkRequest] = {}
+        # Low-priority tasks would make a batch of urgent tasks longer.
         small = self._next_small()
         is_smaller = small is self._low_priority and time.monotonic() < self._urgent_at + RECENT_S
         room = self._max_work // LOW_PRIORITY_DIVISOR if is_smaller else self._max_work

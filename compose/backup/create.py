@@ -21,12 +21,11 @@ COMPRESSION = 1
 def create(state: Path, target: Path) -> tuple[Path, list[str]]:
     """Writes a backup of the state folder ``state`` into the folder ``target``.
 
-    Byline may continue to run meanwhile. Only the owner can read the archive. The archive's name
-    has the date. An archive that can't be completed is removed.
+    Byline may run meanwhile. Only the owner can read the archive. An archive that can't be
+    completed is removed.
 
     Returns:
-        The archive's path, and the names of its members, except the member that describes the
-        backup.
+        The archive's path, and its members' names, except that of the backup's description.
 
     Raises:
         BackupError: Valkey replaced its files during each attempt to open them.

@@ -19,15 +19,14 @@ from compose.backup.errors import BackupError
 def restore(archive: Path, state: Path, replace: bool) -> Path | None:
     """Replaces the data in the state folder ``state`` by the data in ``archive``.
 
-    The caller must have locked the state folder. The whole archive is read before anything is
-    moved, so a damaged archive changes nothing.
+    The caller must have locked the state folder. A damaged archive changes nothing.
 
     Returns:
         The folder to which the old data was moved; None if there was no old data.
 
     Raises:
-        BackupError: ``archive`` is missing, damaged, incomplete or no backup of Byline; or the
-            state folder holds data and ``replace`` is false.
+        BackupError: ``archive`` is missing, damaged, of a newer Byline or no backup, or the state
+            folder holds data and ``replace`` is false.
         OSError: a file can't be read or written.
     """
     held = [name for name in KEPT if _holds(state / name)]
@@ -37,6 +36,7 @@ def restore(archive: Path, state: Path, replace: bool) -> Path | None:
             "REPLACE=1 (or --replace) moves all of that aside first"
         )
     with TemporaryDirectory(prefix="byline-restore-", dir=state) as scratch:
+        # Reads the whole archive, before anything is moved.
         _extract(archive, Path(scratch))
         aside = _move_aside(state, held)
         for name in KEPT:

@@ -1,10 +1,7 @@
 """Opens Valkey's append-only files as they are at one moment, even while Valkey writes them.
 
-A manifest lists the files that belong together. Valkey appends to the last file of the list, and
-sometimes replaces files and the whole manifest. So this module reads the manifest, opens the files,
-and reads the manifest again. If the manifest has not changed, the opened files belong together. An
-open file stays readable even if Valkey deletes it. The last file may grow while it is open. A copy
-without the new bytes is complete: it holds Valkey's data as of the moment before Valkey appended.
+A manifest lists the files that belong together. Valkey sometimes replaces files and the whole
+manifest. So this module reads the manifest before and after it opens the files.
 """
 
 from __future__ import annotations
@@ -68,10 +65,14 @@ def _open(folder: Path, manifest: bytes, stack: ExitStack) -> AppendOnlyFiles | 
         # Valkey deletes files of the type h, for history, by itself.
         names = [name for name, kind in lines if kind != "h"]
         files = {name: stack.enter_context((folder / name).open("rb")) for name in names}
+        # If the manifest has not changed, the opened files belong together. An open file stays
+        # readable even if Valkey deletes it.
         if (folder / MANIFEST).read_bytes() != manifest:
             return None
     except FileNotFoundError:
         return None
+    # Valkey may append to the last file while it is open. A copy without the new bytes is complete:
+    # it holds Valkey's data as of the moment before Valkey appended.
     sizes = {name: (file, os.fstat(file.fileno()).st_size) for name, file in files.items()}
     return AppendOnlyFiles(_without_history(manifest), sizes)
 

@@ -34,8 +34,7 @@ class Environment:
     def make(self) -> None:
         """Makes the virtual environment if it does not exist yet.
 
-        In any case, first removes files that a killed installation has left, such as half of a
-        download.
+        In any case, first removes what a killed installation has left, such as half of a download.
 
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
@@ -56,8 +55,8 @@ class Environment:
     def needed_by(self, requirement: str) -> list[str] | None:
         """Returns a list of the packages that a package needs, or None if pip can't read the list.
 
-        ``requirement`` is the package with its pinned version. pip reads the list from a build of
-        the package in the index that pip uses without further options. Installs nothing.
+        ``requirement`` is the package with its pinned version. pip reads the list from its default
+        index. Installs nothing.
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")

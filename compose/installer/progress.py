@@ -22,12 +22,12 @@ CLEAR = "\r\033[K"
 class Progress:
     """Shows what the ``with`` block is doing, and for how many seconds already.
 
-    On a terminal, one line is kept up to date. Otherwise, for example in a file, a line is printed
-    every :data:`LINE_S` seconds. These seconds begin at the last line, even if an earlier block
-    printed that line. So lines also appear during a row of short blocks.
+    On a terminal, keeps one line up to date. Otherwise, prints a line :data:`LINE_S` seconds after
+    the last line of any block.
     """
 
-    #: Monotonic time of the last line that any block printed.
+    #: Monotonic time of the last line that any block printed. Shared, so that lines also appear
+    #: during a row of short blocks.
     last_line = time.monotonic()
 
     def __init__(self, describe: Callable[[], str]) -> None:

@@ -1,7 +1,7 @@
 """Chooses between torch's builds before anything is downloaded: for CPUs, or for CUDA.
 
-On Linux, PyPI has the build for CUDA, which brings gigabytes of NVIDIA's libraries. PyTorch's own
-index has the build for CPUs. On macOS there is one build.
+On Linux, PyPI has the build for CUDA, with gigabytes of NVIDIA's libraries. PyTorch's own index has
+the build for CPUs. On macOS there is one build.
 """
 
 from __future__ import annotations
@@ -39,12 +39,9 @@ class TorchBuild(NamedTuple):
 def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     """Returns the build of torch to install on this machine.
 
-    ``requested`` is the value of the environment variable TORCH_INDEX, which names a package index.
-    An empty text means the build in pip's own index, which is the index that pip uses without
-    further options. None means that the variable is not set.
-
-    ``found`` are the packages that the build of torch in pip's own index needs. The packages show
-    whether this is the build for CUDA. None means that the packages are unknown.
+    ``requested`` is the environment variable TORCH_INDEX: a package index, empty for pip's default
+    index, or None if not set. ``found`` are the packages that torch in pip's default index needs,
+    or None if unknown.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)
@@ -52,6 +49,7 @@ def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
         return TorchBuild("torch: the build of pip's own index, because TORCH_INDEX is empty")
     if sys.platform != "linux":
         return TorchBuild("torch: the build for this system, the only one")
+    # The packages show whether pip's default index has the build for CUDA.
     if found is not None and not any(map(_OF_CUDA.match, found)):
         return TorchBuild(
             "torch: the build for CPUs, which pip's own index has; for another build: "

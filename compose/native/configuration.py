@@ -27,12 +27,12 @@ RETRIES = 4
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
     """Writes supervisord's configuration and the parts' scripts. Returns the configuration's path.
 
-    A command may hold `` #``, `` ;`` or ``%``, which have a special meaning in supervisord's
-    configuration. So each part's command is in a script, and the configuration names only the
-    script. The script's path has none of these characters.
+    A part's command is in its script, and the configuration names only the script.
     """
     for part in parts:
-        # The shell is supervisord's child, and becomes the part's process by exec.
+        # A command may hold ` #`, ` ;` or `%`, which have a special meaning in the configuration.
+        # So the configuration names only a script, whose path has none of these characters. The
+        # shell is supervisord's child, and becomes the part's process by exec.
         command = f'{shlex.join(map(str, DIE_WITH_PARENT))} "$PPID"'
         script = f"exec {command} {shlex.join(map(str, part.command))}\n"
         _script(part, run_dir).write_bytes(os.fsencode(script))

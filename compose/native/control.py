@@ -1,10 +1,8 @@
 """Starts supervisord, which runs the parts, and asks supervisord for the parts' state.
 
-supervisord starts, restarts, logs and stops the parts. supervisord is a child of this process and
-ends with this process (see :mod:`compose.die_with_parent`). The parts end with supervisord in the
-same way. If supervisord ends too early, this module starts it again. This module calls
-supervisord's documented XML-RPC interface over a Unix socket. If supervisord does not answer a
-call, the run continues.
+supervisord ends with this process, and the parts end with supervisord
+(:mod:`compose.die_with_parent`). If supervisord ends too early, this module starts supervisord
+again. Calls use supervisord's documented XML-RPC interface over a Unix socket.
 """
 
 from __future__ import annotations
@@ -47,7 +45,8 @@ AGAIN_S = 10.0
 #: a restart does not help.
 MISTAKEN = "exit status 2"
 
-#: Errors of a call to supervisord. ExpatError: supervisord was killed while it answered.
+#: Errors of a call to supervisord, after which the run continues. ExpatError: supervisord was
+#: killed while it answered.
 _NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
@@ -65,8 +64,7 @@ class Control:
         """Prepares the run folder, which holds supervisord's files, and starts nothing yet.
 
         ``folder`` is the state folder, which holds the logs and the data. ``lock`` is the
-        descriptor of the state folder's lock file. supervisord inherits the descriptor, so that the
-        state folder stays locked as long as supervisord runs.
+        descriptor of the state folder's lock file.
         """
         self.logs = folder / "logs"
         #: Process ids of the running parts, by name.
@@ -144,9 +142,8 @@ class Control:
     def start_failure(self) -> str:
         """Returns a text on why the run can't start; empty if it can start.
 
-        The run can't start if supervisord or a vital part can't start. A vital part is a part that
-        Byline can't work without. If a vital part can't start, the text has the last lines of the
-        part's log.
+        The run can't start if supervisord or a vital part can't start. For a vital part, the text
+        has the last lines of the part's log.
         """
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
@@ -173,8 +170,8 @@ class Control:
     def _follow(self, name: str, pid: int) -> None:
         """Records the process id of a part. Prints a line if the part was restarted.
 
-        ``pid`` is the part's present process id, or 0 if the part does not run. If the process that
-        was recorded before has ended, kills the child processes that it left behind.
+        ``pid`` is 0 if the part does not run. Kills the child processes that an ended process of
+        the part left behind.
         """
         before = self.pids.get(name, 0)
         if pid == before:
@@ -195,9 +192,8 @@ class Control:
     def _start_again(self, name: str, full_name: str) -> None:
         """Reports a part that supervisord no longer restarts, and later starts the part again.
 
-        The caller calls this method repeatedly. The first call reports the part. A later call
-        starts the part if ``AGAIN_S`` seconds have passed since the report or the last start. The
-        reason for the part's end may be temporary, such as a bad message or a full disk.
+        The first call reports the part. Later calls start the part, at most every ``AGAIN_S``
+        seconds.
         """
         now = time.monotonic()
         if name not in self.given_up:
@@ -205,6 +201,7 @@ class Control:
             say(f"byline: {words}\n  It is tried again every {AGAIN_S:g} s.")
             self.given_up[name] = now + AGAIN_S
         elif now > self.given_up[name]:
+            # The reason for the part's end may be temporary, such as a bad message or a full disk.
             self.given_up[name] = now + AGAIN_S
             self._rpc.startProcess(full_name, False)
 
@@ -228,6 +225,7 @@ class Control:
                 stdout=subprocess.DEVNULL,
                 # Ctrl-C at the terminal reaches this process only, which stops the parts in order.
                 start_new_session=True,
+                # The state folder stays locked as long as supervisord runs.
                 pass_fds=[self._lock],
             )
 

@@ -16,10 +16,9 @@ OWN = re.compile(
 
 
 def make_private(folder: Path) -> str:
-    """Makes a state folder private. Returns a warning if other users can still read it, else "".
+    """Makes a state folder private. Returns a warning if other users still have access, else "".
 
-    If the folder also holds other programs' files, only Byline's own folders in it become private,
-    because other users may need the files of the other programs.
+    If the folder also holds other programs' files, only Byline's own folders in it become private.
 
     Raises:
         OSError: the folder can't be read.
@@ -27,6 +26,7 @@ def make_private(folder: Path) -> str:
     held = list(folder.iterdir())
     foreign = sorted(path.name for path in held if not OWN.fullmatch(path.name))
     own = [path for path in held if path.name not in foreign and path.is_dir()]
+    # Other users may need the files of other programs.
     for each in own if foreign else [folder, *own]:
         with suppress(OSError):  # another user's folder, or a file system without modes
             if _is_open(each):

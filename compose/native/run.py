@@ -102,13 +102,12 @@ class Clock:
 
 
 def _wait_for_all(control: Control, parts: Sequence[Part]) -> None:
-    """Waits until all vital parts are healthy, and for a limited time for all other parts.
+    """Waits until all vital parts are healthy, then at most ``MISSED_S`` seconds for the others.
 
-    A vital part is a part that Byline can't work without. The wait for a vital part has no time
-    limit. After that, all other parts together have ``MISSED_S`` seconds.
+    Byline can't work without its vital parts.
 
     Raises:
-        SystemExit: a vital part can't start.
+        SystemExit: supervisord or a vital part can't start.
     """
     asked = [HealthThread(part.healthy) for part in parts]
     begin = time.monotonic()
@@ -161,6 +160,8 @@ def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api:
     clock = Clock("sample messages")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S
+    # To read the shipped models' corpus, the other process loads pandas, which takes a second. This
+    # process has to watch the parts meanwhile.
     command = [sys.executable, "-X", "utf8", "-m", "compose.sample_message", api]
     try:
         with Popen(

@@ -20,11 +20,11 @@ PREFIX = "byline-"
 def make_run_dir(state: Path) -> Path:
     """Makes the run folder in the state folder or in a temporary folder, and returns its path.
 
-    The run folder is in a temporary folder if the path of the state folder is too long for a
-    socket, or has characters that supervisord does not accept.
+    A temporary folder is used if the state folder's path is too long for a socket, or unfit for
+    supervisord.
 
     Raises:
-        CannotRun: no folder has a path that is short enough.
+        CannotRun: no folder has a usable path.
     """
     remove_run_dir(state)  # the folder of a run that was killed
     here = state / "run"

@@ -24,12 +24,11 @@ KILLED_S = 15.0
 
 @contextmanager
 def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
-    """Makes the state folder, checks that it can be written to, and locks it against other runs.
+    """Makes the state folder, and locks it against other runs.
 
     Yields:
-        The folder's absolute path, the descriptor of the lock file, and a number of seconds. The
-        folder stays locked as long as any process has the descriptor open. The seconds are the
-        longest wait for ports that a killed run may still hold.
+        The folder's absolute path, the lock file's descriptor, and the longest wait for a killed
+        run's ports, in seconds. The folder stays locked while any process has the descriptor open.
 
     Raises:
         CannotRun: the folder can't be written to, or another run has locked it.

@@ -93,13 +93,12 @@ def part(
 def docs_url(settings: Settings, links: str) -> str | None:
     """Returns the URL at which the alerts' links to runbooks begin.
 
-    If the settings have such a URL, returns it. If not, but the user has edited the URL in the
-    template :data:`LINKS`, returns None, and the edited URL stays in use. In all other cases,
-    returns the URL of this run's api, which serves the runbooks. ``links`` is the text of the
-    template.
+    A URL in the settings has priority. Returns None to keep a URL that the user has written into
+    the template's text ``links``. The default is the api's URL.
     """
     if settings.docs_url is not None:
         return settings.docs_url.rstrip("/")
+    # The api serves the runbooks.
     return api_url(settings) if DEFAULT_DOCS in links else None
 
 
@@ -117,17 +116,17 @@ def channels(configuration: Map) -> str:
 
 
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
-    """Returns ``configuration`` for this run, with absolute paths and the URL of the monitor.
+    """Returns Alertmanager's configuration for this run, without channels that lack a secret.
 
-    Channels whose secrets are missing are left out: Alertmanager could not send to them. Relative
-    paths begin at ``folder``. ``monitor`` is the URL of the monitor, to which Alertmanager
-    sends the alerts for the console.
+    Relative paths begin at ``folder``, and become absolute. Alerts for the console go to
+    ``monitor``, the monitor's URL.
     """
     whole: Map = _absolute(configuration, folder)
     common = whole["global"]
     for receiver in whole["receivers"]:
         for kind in [key for key in receiver if key.endswith("_configs")]:
             fallback = common.get(_SECRET.get(kind, ""))
+            # Alertmanager could not send to a channel without its secret.
             receiver[kind] = [each for each in receiver[kind] if _has_secrets(each, fallback)]
         if receiver["name"] == CONSOLE:
             [webhook] = receiver["webhook_configs"]

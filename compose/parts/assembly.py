@@ -52,11 +52,10 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
 
 
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
-    """Returns the monitoring parts, and lines about these parts to print on the terminal.
+    """Returns the monitoring parts whose programs are in ``found``, and lines for the terminal.
 
-    These parts are Prometheus, Alertmanager and the Redis exporter, if they are installed.
-    ``found`` has the paths of the installed programs. If Alertmanager's configuration can't be
-    used, Alertmanager is removed from ``found``.
+    ``found`` has the paths of Prometheus and, if installed, of Alertmanager and the Redis exporter.
+    Alertmanager is removed from ``found`` if its configuration is unusable.
     """
     login, parts = monitoring_login(folder), []
     names, words = "prometheus", ""

@@ -24,14 +24,14 @@ def services(
 ) -> list[Part]:
     """Returns the workers, the api, Flower, celery-exporter and the monitor.
 
-    All parts start together. Each part waits by itself for the parts that it needs. ``exporter`` is
-    the path of Python in celery-exporter's own virtual environment. ``client`` is a client of the
-    broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true if the cache is the
-    embedded Valkey.
+    ``exporter`` is the path of celery-exporter's Python. ``client`` is a client of the broker.
+    ``login`` is Flower's ``user:password``. ``own_cache`` is true if the cache is the embedded
+    Valkey.
     """
     api = api_url(settings)
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
     metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
+    # All parts start together. Each part waits by itself for the parts that it needs.
     return [
         *(_worker(settings, number, client) for number in range(settings.workers)),
         Part("api", API, api, health.api(api, client), rank=3, stop_s=3),

@@ -1,8 +1,8 @@
 """Starts celery-exporter: ``python -I exporter.py TASKS [options]``.
 
-``python`` is the Python of celery-exporter's own virtual environment. ``TASKS`` is the number of
-tasks that celery-exporter remembers. This module is needed because celery-exporter's package has no
-option for this number, and installs no command.
+celery-exporter remembers ``TASKS`` tasks. This module is needed because celery-exporter's package
+has no option for this number, and installs no command. ``python`` is the Python of
+celery-exporter's own virtual environment.
 """
 
 from __future__ import annotations

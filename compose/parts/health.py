@@ -74,12 +74,11 @@ def redis(url: str) -> Probe:
 
 
 def workers(client: Redis, number: int) -> Probe:
-    """Returns a probe, a function that returns whether enough workers have registered.
+    """Returns a probe that checks whether ``number`` workers have registered since this call.
 
-    ``number`` workers are enough. Workers of an earlier run stay listed for a while. So the probe
-    counts only workers that have registered since this call. If no operator has chosen the model
-    version to serve, the probe also checks that a worker has this version.
+    A worker must also have the model version to serve, unless an operator has chosen the version.
     """
+    # Workers of an earlier run stay listed for a while. So only later registrations count.
     since, worker_registry = time.time(), WorkerRegistry(client)
 
     def probe() -> bool:
@@ -95,10 +94,10 @@ def workers(client: Redis, number: int) -> Probe:
 
 
 def api(url: str, client: Redis) -> Probe:
-    """Returns a probe, a function that returns whether the api at ``url`` is ready.
+    """Returns a probe that checks whether the api at ``url`` is ready.
 
-    If an operator has chosen a model version that no worker has, the api does not become ready. In
-    this case, the probe returns whether ``/healthz`` answers.
+    The api is not ready if an operator has chosen a model version that no worker has. Then an
+    answer of ``/healthz`` is enough.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),
@@ -117,10 +116,9 @@ def api(url: str, client: Redis) -> Probe:
 
 
 def page(url: str, holding: str = "", login: str = "") -> Probe:
-    """Returns a probe, a function that returns whether a web page answers as it should.
+    """Returns a probe that checks whether ``url`` answers with success and with text ``holding``.
 
-    The page at ``url`` has to answer with a status of success. The body has to contain the text of
-    the parameter ``holding``. ``login`` is ``user:password`` if the page needs a login.
+    ``login`` is ``user:password`` if the page needs a login.
     """
     credentials = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
     request = urllib.request.Request(url, headers=credentials)

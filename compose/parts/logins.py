@@ -64,10 +64,10 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 def monitoring_login(folder: Path) -> MonitoringLogin:
     """Returns the login of Prometheus and Alertmanager, and writes the password's hash for them.
 
-    The password is in a file in ``folder``. A missing file is made, with a random password.
+    Reads the password from a file in ``folder``. A missing file is made, with a random password.
 
     Raises:
-        CannotRun: the password in the file is too long.
+        CannotRun: the password is too long.
     """
     file, web_config = folder / MONITORING_FILE, folder / "monitoring-web.yml"
     password, words = _read_or_make(file)

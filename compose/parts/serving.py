@@ -15,9 +15,8 @@ _WARNING = (
 def served_version(client: Redis) -> tuple[str, str]:
     """Returns two texts: the workers' model version and device, and a warning.
 
-    If no worker has the version that is to be served, the warning says that an operator has chosen
-    this version. Otherwise, the warning is empty. If the version that is to be served is unknown,
-    both texts are empty.
+    The warning is empty if a worker has the version that is to be served. Both texts are empty if
+    this version is unknown.
     """
     try:
         worker_registry = WorkerRegistry(client)

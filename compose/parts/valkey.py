@@ -59,12 +59,13 @@ def url(settings: Settings) -> SecretURL:
 
 
 def damage_advice(lines: Sequence[str], kept: Path, server: Path) -> str:
-    """Returns advice if Valkey's log says that the data are damaged; else "".
+    """Returns advice if Valkey's log says that the data are damaged, else "".
 
-    ``lines`` are the log's last lines, ``kept`` is the folder with the data, and ``server`` is
-    Valkey's program. The advice is for data that Valkey can't read, such as a file with wrong bytes
-    in its middle. If only the end of the append-only file is missing, Valkey reads what is left.
+    ``lines`` are the log's last lines. ``kept`` is the folder with the data. ``server`` is Valkey's
+    program.
     """
+    # Valkey can't read data such as a file with wrong bytes in its middle. If only the end of the
+    # append-only file is missing, Valkey reads what is left.
     said = next((line for line in reversed(lines) if _DAMAGED.search(line)), "")
     if not said:
         return ""

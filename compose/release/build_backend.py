@@ -1,7 +1,7 @@
-"""This build backend lists requirements for ``make lock``, and refuses ``pip install .``.
+"""A build backend that lists requirements for ``make lock``, and refuses ``pip install .``.
 
-Byline's packages have common names, such as ``tasks`` and ``api``. If pip installed Byline into a
-project that has packages of the same names, one package would hide the other.
+Byline's packages have common names, such as ``tasks``. If pip installed Byline, one package could
+hide another of the same name.
 """
 
 from __future__ import annotations

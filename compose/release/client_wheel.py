@@ -1,10 +1,8 @@
 """Builds the wheel ``byline-client`` from Byline's repository: ``make client``.
 
-The wheel has the client library (:mod:`celery_app.client`), and the modules of Byline that the
-library imports. All these modules are in one package, ``byline_client``. So their names, such as
-``tasks``, can't clash with modules of the program that installs the wheel. The modules are copies
-in which only the names of imported modules are changed. Building the wheel needs only Python's
-standard library: no network, and no virtual environment.
+The wheel has copies of the client library (:mod:`celery_app.client`) and of the modules that the
+library imports. All these modules are in the package ``byline_client``, so that no name clashes
+with another program's. The build needs only Python's standard library.
 """
 
 from __future__ import annotations
@@ -45,8 +43,8 @@ _LOADED = re.compile(r"""(?<=["'])celery_app(?:\.\w+)+(?=:[A-Z])""")
 def imported(source: str) -> Iterator[str]:
     """Yields the names of the modules that the Python code ``source`` imports.
 
-    For ``from a import b``, yields ``a`` and ``a.b``, because ``b`` may be a module. Also yields
-    the modules that Celery loads, although the names of these modules are only in strings.
+    For ``from a import b``, yields ``a`` and ``a.b``. Also yields the modules that Celery loads by
+    a name in a string.
     """
     yield from _LOADED.findall(source)
     for node in ast.walk(ast.parse(source)):
@@ -54,6 +52,7 @@ def imported(source: str) -> Iterator[str]:
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            # An imported name may be a module.
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 

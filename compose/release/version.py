@@ -1,7 +1,7 @@
-"""Byline's version: ``python -m compose.release.version [NEW]`` prints the version, or changes it.
+"""Prints or changes Byline's version: ``python -m compose.release.version [NEW]``.
 
-The version is in ``setup.cfg``. The manifests for compose and kustomize repeat it, because these
-programs can't read ``setup.cfg``. Some pages repeat it, too. A test compares all places.
+The version is in ``setup.cfg``. The manifests for compose and kustomize, and some pages, repeat the
+version. A test compares all places.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-#: Files that name the images of Byline with their version.
+#: Files that name the images of Byline with their version. compose and kustomize can't read
+#: ``setup.cfg``.
 MANIFESTS = ("compose/*.yaml", "compose/kubernetes/*/kustomization.yaml", "docs/*.md")
 #: Matches a version in such a file, after the name of an image. A suffix such as ``-next`` may
 #: follow.

@@ -13,8 +13,7 @@ from scipy.sparse import csr_matrix
 class Design:
     """A sparse matrix with a row for each text, and a column for each feature of any text.
 
-    The columns are sorted by the number of texts that have the feature, largest number first. So
-    the columns that are read most lie side by side in memory, which makes the products faster.
+    The columns are sorted by the number of texts that have the feature, largest number first.
     """
 
     #: Number of texts.
@@ -30,6 +29,8 @@ class Design:
         ``values[k]`` is the value of the feature ``features[k]`` in its text.
         """
         counts = np.bincount(features)
+        # In this order, the columns that are read most lie side by side in memory, which makes the
+        # products faster.
         order = np.argsort(-counts, kind="stable")
         self.texts = len(offsets) - 1
         self.features = order[: np.count_nonzero(counts)]
@@ -48,11 +49,10 @@ class Design:
     def table(
         self, coefficients: torch.Tensor, first: int = 0, last: int | None = None
     ) -> torch.Tensor:
-        """Returns the weights of the columns ``first`` to ``last - 1``, by default of all columns.
+        """Returns the weights of columns ``first`` to ``last - 1``, or of all if ``last`` is None.
 
-        The weights are the product of the transposed matrix and ``coefficients``. The matrix
-        ``coefficients`` is float32, shape (texts, authors). The result is float32, shape
-        (columns, authors).
+        The weights are the transposed matrix times ``coefficients``, which is float32, shape
+        (texts, authors). The result is float32, shape (columns, authors).
         """
         part = self._by_column if last is None else self._by_column.slice(first, last)
         return part.times(coefficients)
@@ -67,11 +67,11 @@ class Design:
     def gram(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Returns the product of the texts' Gram matrix and ``coefficients``.
 
-        ``coefficients`` and the result have the shape (texts, authors). For the Gram matrix, the
-        features are centred, and each text gets one more feature with the value 1. The weight of
-        this added feature is the bias. All texts share their commonest features, so a solver needs
-        fewer steps if the features are centred. The centring hardly changes the fitted classifier.
+        ``coefficients`` and the product have the shape (texts, authors). The Gram matrix is that of
+        the centred features and one more feature with the value 1, whose weight is the bias.
         """
+        # All texts share their commonest features, so a solver needs fewer steps if the features
+        # are centred. The centring hardly changes the fitted classifier.
         scores = self.scores(self.table(coefficients - coefficients.mean(0)))
         return scores.sub_(scores.mean(0)).add_(coefficients.sum(0))
 

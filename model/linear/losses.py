@@ -1,8 +1,7 @@
 """The losses of a text, as functions of its margins.
 
-A text has a margin for each author: the text's score for this author if this author wrote the
-text, and otherwise -1 times this score. So a positive margin means that the score has the right
-sign.
+A text's margin for an author is the text's score for this author, times -1 if another author wrote
+the text. The score's sign is right if the margin is positive.
 """
 
 from __future__ import annotations

@@ -24,8 +24,7 @@ SOLVER_ARRAYS = 4 * solver.MEMORY + 20
 class Machine(NamedTuple):
     """A linear classifier: an author's weights are a weighted sum of the training texts' features.
 
-    The dual coefficients are the factors in this sum. To add the scores of two machines that are
-    fitted to the same design, add their ``dual`` and add their ``bias``.
+    To add the scores of two machines fitted to one design, add their ``dual`` and their ``bias``.
     """
 
     #: The factors of the texts' centred features in that sum: float32, shape (texts, authors).
@@ -78,12 +77,11 @@ def fit(
 ) -> Machine:
     """Fits a classifier for each author against all other authors.
 
-    In the loss, a text weighs more if its author has few texts. ``labels`` has the author of each
-    text as a number. If ``start`` is not None, the fit begins at these dual coefficients, for
-    example those of a similar classifier. ``fit`` calls ``on_progress`` with the share of the
-    authors that are fitted, 0 to 1.
+    ``labels`` has each text's author as a number. ``start`` has dual coefficients to begin at, for
+    example those of a similar classifier. ``on_progress`` gets the share of fitted authors, 0 to 1.
     """
     dual, bias = torch.zeros(len(labels), authors), torch.zeros(authors)
+    # In the loss, a text weighs more if its author has few texts.
     counts, targets = importance(labels), torch.from_numpy(labels)
     for block in blocks_of(design, authors):
         numbers = torch.arange(block.start, block.stop)

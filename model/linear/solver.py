@@ -1,12 +1,9 @@
 """Minimises a penalised loss over linear classifiers, for all authors at once.
 
-By the representer theorem, the best weights are a weighted sum of the texts' features. The solver
-searches for the factors in this sum, the dual coefficients: one for each text and author. So each
-step needs one product with the texts' Gram matrix, and the solver stores no table of weights.
-
-The method is L-BFGS (Nocedal 1980) with an exact line search. Each author has a search that is
-independent of the other authors. Vectors of weights are stored as dual coefficients. The inner
-product of two vectors is the inner product of their weights.
+The method is L-BFGS (Nocedal 1980) with an exact line search, independent for each author. By the
+representer theorem, the best weights are a weighted sum of the texts' features. The solver stores
+the factors in this sum, the dual coefficients, instead of the weights. Each step needs one product
+with the texts' Gram matrix.
 """
 
 from __future__ import annotations
@@ -129,12 +126,10 @@ def minimise(
 ) -> Vector:
     """Returns, for each author, the vector of weights that minimises the problem.
 
-    The search begins at the dual coefficients ``start``. If ``start`` is None, the search begins at
-    the best classifier that has only a bias. An author's search ends when the author's relative
-    gradient (see ``TOLERANCE``) is at most ``tolerance``, or after ``MAX_STEPS`` steps. If
-    ``tolerance`` is None, it is ``TOLERANCE``. An author's result does not depend on the other
-    authors. Before each step, ``minimise`` calls ``on_step`` with the largest relative gradient of
-    the authors whose search has not ended.
+    The search begins at the dual coefficients ``start``, by default at the best classifier without
+    features. An author's search ends when the relative gradient is at most ``tolerance`` (default
+    ``TOLERANCE``), or after ``MAX_STEPS`` steps. Before each step, ``on_step`` gets the largest
+    relative gradient of the authors whose search has not ended.
     """
     tolerance = TOLERANCE if tolerance is None else tolerance
     search = _begin(problem, start)
@@ -189,12 +184,12 @@ def _gradient(problem: Problem, point: Vector) -> Vector:
 def _correction(step: Vector, change: Vector) -> _Correction:
     """Returns the correction of a step that changed the gradient by ``change``.
 
-    Rounding can hide the curvature along the step, for example for an author whose texts have
-    hardly any features. In this case, the author's ``scale`` is 0, so that the correction has no
-    effect for this author.
+    If rounding hides the curvature along an author's step, the author's ``scale`` is 0, and the
+    correction has no effect for this author.
     """
     product = step.dot(change)
     size = (step.dot(step) * change.dot(change)).clamp(min=0).sqrt()
+    # Rounding hides the curvature, for example, if an author's texts have hardly any features.
     scale = torch.where(product > _LEAST_COSINE * size, 1 / product.clamp(min=_TINY), 0.0)
     return _Correction(step, change, scale)
 

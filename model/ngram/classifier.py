@@ -44,14 +44,9 @@ class Batch(NamedTuple):
 class NgramModel:
     """A linear classifier over hashed n-grams, with calibrated probabilities.
 
-    The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``:
+    The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``.
     ``values`` has a number for each n-gram of a text, and ``table`` has a row of weights for each
-    possible hash of an n-gram.
-
-    On the CPU, ``embedding_bag`` computes this product from 8-bit rows, without padding and without
-    unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in batches that
-    are padded to a few shapes. This avoids two faults on Apple's GPUs (MPS): ``embedding_bag``
-    gives wrong results (pytorch#163630, #190060), and varying shapes leak memory (#181213).
+    possible hash.
     """
 
     def __init__(self, directory: Path = SHIPPED) -> None:
@@ -79,6 +74,11 @@ class NgramModel:
         self._idf = weights.idf.numpy()
         self._is_unseen = novelty.unseen_rows(self._idf, *self._rarity)
         self._device = device
+        # On the CPU, embedding_bag computes values @ table from 8-bit rows, without padding and
+        # without unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in
+        # batches padded to a few shapes. This avoids two faults on Apple's GPUs (MPS):
+        # embedding_bag gives wrong results (pytorch#163630, #190060), and varying shapes leak
+        # memory (#181213).
         self._padded = device.type != "cpu"
         self._table = (weights.unpacked() if self._padded else weights.table).to(device)
         self._bias = weights.bias.to(device)
@@ -134,8 +134,8 @@ class NgramModel:
     def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
         """Returns how much each character of ``text``, and the bias, add to an author's logit.
 
-        The logit is centred: the mean logit of all authors is subtracted. The logit is not divided
-        by the temperature. ``index`` is the author's index in the card.
+        The logit is relative to the mean logit of all authors, and not divided by the temperature.
+        ``index`` is the author's index in the card.
         """
         scores, bias = evidence.character_scores(self._weights, text, index)
         temperature = self._weights.temperature.item()
@@ -165,10 +165,9 @@ class NgramModel:
 
 
 def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-    """Returns the n-grams of some texts as a batch without padding, for :func:`bag_sum`.
+    """Returns ``bags`` as a batch without padding, for :func:`bag_sum`.
 
-    ``bags`` has the texts' n-grams as rows of the weight table, and ``values`` has a number for
-    each of these rows. The batch shares the memory of both arguments.
+    ``values`` has a number for each row in ``bags``. The batch shares the memory of both arguments.
     """
     return Batch(
         torch.from_numpy(bags.rows),

@@ -35,8 +35,8 @@ def select(bags: Bags, chosen: NDArray[np.bool_]) -> Bags:
 def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
     """Returns the inverse document frequency of each row of the weight table, shape (ROWS,).
 
-    The result is log((1 + n) / (1 + m)) + 1, as in scikit-learn: n is the number of texts, and m is
-    the number of texts that have an n-gram of this row.
+    If m of n texts have an n-gram of a row, the row's value is log((1 + n) / (1 + m)) + 1, as in
+    scikit-learn.
     """
     texts = len(bags.offsets) - 1
     within = np.bincount(bags.rows, minlength=ROWS)

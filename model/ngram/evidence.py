@@ -24,10 +24,8 @@ _PART = re.compile(r"\S+\s*|\s+")
 def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
     """Returns the parts of ``text`` that speak most for and against ``author``.
 
-    ``index`` is the author's index in the model card. The score is the author's logit minus the
-    mean logit of all authors, divided by the temperature. The model is linear in its n-grams, so
-    the evidence is exact: an n-gram's term in the score is divided equally among the places where
-    it occurs, and at each place equally among its characters.
+    The evidence is exact, because the model is linear in its n-grams. ``index`` is the author's
+    index in the model card.
     """
     return from_characters(text, author, *character_scores(weights, text, index))
 
@@ -35,9 +33,8 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
 def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: float) -> Evidence:
     """Returns the evidence, given how much each character of ``text`` adds to the author's score.
 
-    ``scores[i]`` is what the character ``text[i]`` adds to the score. ``bias`` is the part of the
-    score that does not depend on the text. A part of the evidence is a word and the white space
-    after it. The weight of a part is the sum of ``scores`` over its characters.
+    ``scores[i]`` is what the character ``text[i]`` adds, and ``bias`` is the rest of the score. The
+    weight of a part (a word and the white space after it) is the sum of its characters' scores.
     """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)
@@ -55,9 +52,8 @@ def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: f
 def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
     """Returns what each character of ``text`` adds to an author's score, and the bias.
 
-    The score is the author's logit minus the mean logit of all authors, divided by the temperature.
-    The bias is the part of the score that does not depend on the text. ``index`` is the author's
-    index in the model card.
+    :class:`model.types.Evidence` defines the score and the bias. ``index`` is the author's index in
+    the model card.
     """
     bags = features.count([text])
     table = weights.rows(bags.rows)
@@ -68,6 +64,7 @@ def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[n
     steps = np.zeros(len(text) + 1)
     for family in features.families(text):
         added = per_occurrence[np.searchsorted(bags.rows, family.rows)]
+        # At each place, the n-gram's term is divided equally among its characters.
         per_character = added / (family.last - family.first + 1)
         np.add.at(steps, family.first, per_character)
         np.subtract.at(steps, family.last + 1, per_character)

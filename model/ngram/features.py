@@ -1,10 +1,9 @@
 """Turns texts into hashed n-grams and their counts, the features of the n-gram model.
 
-There are two kinds of n-grams: runs of 2 to 4 characters, with case and punctuation, and runs of 1
-or 2 tokens in lower case. A token is a run of letters and digits, or any other single character
-that is not white space. The code reads Unicode code points, so it treats every writing system
-alike. An offset is an index into the Python string. A hash maps each n-gram to a row of the weight
-table (Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning").
+The n-grams are runs of 2 to 4 characters as written, and runs of 1 or 2 tokens in lower case
+(:mod:`model.ngram.tokenizer`). A hash maps each n-gram to a row of the weight table (Weinberger et
+al. 2009, "Feature Hashing for Large Scale Multitask Learning"). An offset is an index into the
+Python string.
 """
 
 from __future__ import annotations
@@ -76,9 +75,8 @@ class Bags(NamedTuple):
     def values(self, idf: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the feature values of all texts: float32, with the shape of ``rows``.
 
-        The value of a row is the square root of its count, times its entry in ``idf``. The values
-        of each text are then scaled so that their Euclidean norm is 1. ``idf`` has the inverse
-        document frequency of every row of the weight table, shape (ROWS,).
+        A value is ``sqrt(count) * idf[row]``, scaled so that the values of each text have the
+        Euclidean norm 1. ``idf``, the inverse document frequency, has the shape (ROWS,).
         """
         values = np.sqrt(self.counts, dtype=np.float32)
         values *= idf.take(self.rows)
@@ -125,13 +123,11 @@ def count(texts: Sequence[str]) -> Bags:
 
 
 def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Returns a key for each n-gram. The keys are not sorted.
+    """Returns a key for each n-gram, in the order of ``_Grid.every``.
 
-    The high bits of a key are the number of the n-gram's text, and the low bits are the n-gram's
-    row in the weight table. For each length of a run of characters, the result has one key for each
-    code point. For each length of a run of tokens, the result has one key for each token. If no
-    n-gram of this length begins at the code point or token, the key is ``_NO_KEY``. ``bounds`` has
-    the lowest possible key of each text, and ends with ``_NO_KEY``.
+    A key's high bits are the text's number, and its low bits are the row. The key is ``_NO_KEY``
+    where no n-gram begins. ``bounds`` has each text's lowest possible key, and ends with
+    ``_NO_KEY``.
     """
     points = _points(texts)
     tokens = tokenize(points)
@@ -184,10 +180,10 @@ def families(text: str) -> Iterator[Family]:
 def _family(
     rows: NDArray[np.uint32], first: NDArray[np.intp], last: NDArray[np.intp], length: int
 ) -> Family:
-    """Returns the n-grams that are runs of ``length`` units; a unit is a character or a token.
+    """Returns the n-grams that are runs of ``length`` units, either characters or tokens.
 
-    The three arrays have an item for each unit: ``rows`` the weight table's row of the run that
-    begins there, ``first`` and ``last`` the offsets of the unit's first and last code point.
+    ``rows[i]`` is the row of the run that begins at unit i. ``first[i]`` and ``last[i]`` are the
+    offsets of this unit's first and last code point.
     """
     last = last[length - 1 :]
     return Family(rows[: len(last)].view(np.int32), first[: len(last)], last)
@@ -198,6 +194,7 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
 
     The separator ``_BETWEEN`` stands between two texts. ``_AFTER`` follows the last text.
     """
+    # The code reads code points, so it treats every writing system alike.
     joined = _BETWEEN.join(texts) + _AFTER
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
 
@@ -205,9 +202,7 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     """Returns the row of the weight table for each n-gram of a batch.
 
-    For each length of a run of characters, the result has one row for each code point. For each
-    length of a run of tokens, the result has one row for each token. If no n-gram of this length
-    begins at the code point or token, the row has no meaning.
+    A row has no meaning if no n-gram of its length begins at its code point or token.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)
@@ -232,8 +227,8 @@ def _runs(
 ) -> None:
     """Writes the polynomial hash of each run of units into ``lines``.
 
-    ``lines`` has a row for each length of a run. In this row, the hash of a run is at the index of
-    the run's first unit. A unit is a code point or a token's hash.
+    A unit is a code point or a token's hash. ``lines[k, i]`` is the hash of the ``lengths[k]``
+    units from unit i on.
     """
     shorter = units
     for number, length in enumerate(lengths):

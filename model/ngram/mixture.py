@@ -37,12 +37,9 @@ class Mixture(NamedTuple):
 def choose(scores: Sequence[Floats], labels: Classes, shares: Floats) -> Mixture:
     """Chooses the mixture of the classifiers' scores.
 
-    ``scores`` has each classifier's scores, for messages that were not used to fit the classifier.
-    The factors calibrate each classifier's scores and average the results. The offsets reduce the
-    advantage of authors with many messages. The balance is the strength of this correction. The
-    function chooses the balance that gives the mixed scores the largest sum of accuracy and
-    macro-F1 (Menon et al. 2021, "Long-tail learning via logit adjustment"). ``shares`` has each
-    author's share of the training messages. No share may be 0.
+    ``scores`` has each classifier's scores for messages that it was not fitted to. ``shares`` has
+    each author's share of the training messages, never 0. The offsets are those of Menon et al.
+    (2021), "Long-tail learning via logit adjustment". The balance maximises :func:`quality`.
     """
     factors = _factors(scores, labels)
     mixed = Mixture(factors, 0.0, np.zeros(len(shares))).mixed(scores)
@@ -59,9 +56,7 @@ def quality(scores: Floats, labels: Classes) -> float:
 
 
 def _factors(scores: Sequence[Floats], labels: Classes) -> tuple[float, ...]:
-    """Returns the factors that calibrate each classifier's scores and average the results.
-
-    A factor is 1 / temperature / (number of classifiers). Another choice, the factors that minimise
-    the log loss of the mixed scores, gave the same accuracy on the messages of US presidents.
-    """
+    """Returns the factors that calibrate each classifier's scores and average the results."""
+    # Other factors, those that minimise the log loss of the mixed scores, gave the same accuracy on
+    # the messages of US presidents.
     return tuple(1 / evaluation.fit_temperature(part, labels) / len(scores) for part in scores)

@@ -1,8 +1,7 @@
-"""Measures how new a text is to the n-gram model.
+"""Measures how new a text is to the n-gram model: the share of n-grams that training never saw.
 
-The measure is the share of the text's n-grams that training never saw. Texts on another subject, or
-of another time or language, have many such n-grams. So this share shows a change of the traffic
-long before the shares of the predicted authors change.
+Texts of another subject, time or language have many such n-grams. The share shows a change of the
+traffic long before the predicted authors' shares do.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ def unseen_rows(
 ) -> NDArray[np.bool_]:
     """Returns, for each row of the weight table, whether training never saw it, shape (ROWS,).
 
-    Training never saw a row if no training text has an n-gram of this row. Such a row has the
-    largest possible inverse document frequency (idf). ``row_weights`` has each row's idf to the
-    power of ``power``. ``training_texts`` is the number of training texts.
+    ``row_weights`` has each row's inverse document frequency to the power of ``power``.
     """
+    # A row that no training text has gets the largest possible inverse document frequency.
     return np.asarray(row_weights > (math.log(1 + training_texts) + 1 - _TOLERANCE) ** power)
 
 
 def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Returns, for each text, the share of its n-grams that training never saw, 0 to 1.
 
-    An n-gram that occurs twice counts twice. The number of texts is not limited. No text may be
-    empty, because every text must have an n-gram. ``is_unseen`` comes from :func:`unseen_rows`.
+    An n-gram that occurs twice counts twice. No text may be empty. ``is_unseen`` comes from
+    :func:`unseen_rows`.
     """
     found = []
     for start in range(0, len(texts), features.MAX_TEXTS):
         bags = features.count(texts[start : start + features.MAX_TEXTS])
         starts = bags.offsets[:-1]
+        # Every text must have an n-gram, so no text may be empty.
         totals = np.add.reduceat(bags.counts, starts)
         unseen = np.add.reduceat(np.where(is_unseen[bags.rows], bags.counts, 0), starts)
         found.append(unseen / totals)

@@ -90,11 +90,9 @@ def pack(table: torch.Tensor) -> torch.Tensor:
 def read(directory: Path, authors: int) -> Weights:
     """Reads the weights from a model's folder, and maps the file into memory.
 
-    ``authors`` is the model's number of authors.
-
     Raises:
         OSError: the file does not exist, or can't be read.
-        ValueError: the file is no safetensors file, or a tensor has another shape than expected.
+        ValueError: the file is no safetensors file, or a tensor's name or shape is unexpected.
     """
     tensors = tensorfile.read(directory)
     shapes: dict[str, tuple[int, ...]] = {

@@ -58,8 +58,8 @@ def tokenize(points: NDArray[np.uint32]) -> Tokens:
 def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     """Returns two arrays with an entry for each code point.
 
-    The first array has the number that the code point adds to the hash of its token. This number
-    is 0 for white space. The second array says whether the code point is a letter or a digit.
+    The first array has the number that enters the token's hash, 0 for white space. The second array
+    says whether the code point is a letter or a digit.
     """
     units, words = _tables()
     indices = points.astype(np.intp)
@@ -72,11 +72,10 @@ def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.b
 
 @cache
 def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns two tables for the code points below 65,536, from which :func:`_units` reads.
+    """Returns the results of :func:`_units` for the code points below 65,536, as two tables.
 
-    The first table has the number that each code point adds to a hash. The second table says
-    whether each code point is a letter or a digit. The last entry of the second table stands for
-    all higher code points too: none of them counts as a letter or a digit.
+    The last entry of the second table stands for all higher code points too. None of them counts as
+    a letter or a digit.
     """
     characters = [chr(point) for point in range(65_536)]
     words = [c.isalnum() for c in characters]

@@ -46,10 +46,10 @@ def check(corpus: Corpus) -> None:
 def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
     """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
-    Creates the folder ``out`` if it does not exist. Returns the model's card, without the metrics
-    of the baseline. The fit is not random, so the result does not depend on ``seed``.
+    Makes the folder ``out`` if it is missing. Returns the card, without the baseline's metrics. The
+    result does not depend on ``seed``.
     """
-    del seed
+    del seed  # the fit is not random
     return train_model(corpus, out, progress).card
 
 

@@ -88,14 +88,12 @@ class _Trials(NamedTuple):
 def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
     """Chooses penalties, mixture, calibration and threshold by cross-validation.
 
-    The function leaves out each training fold in turn, fits classifiers to the other folds, and
-    computes the scores of the messages in the fold that is left out. Each fit has one loss and one
-    penalty. In a large corpus, a fit takes long. There the function leaves out only the tuning
-    fold, if :func:`_decides` allows this. ``texts`` are the training messages. The function calls
-    ``on_progress`` with the share of the fits that are done, 0 to 1.
+    ``texts`` are the training messages. ``on_progress`` gets the share of finished fits, 0 to 1.
     """
     large = len(texts.labels) >= LARGE
     some = LARGE_PENALTIES if large else PENALTIES
+    # Each training fold is left out in turn. In a large corpus, a fit takes long, so only the
+    # tuning fold is left out, if `_decides` allows this.
     folds = [TUNING_FOLD] if large and _decides(texts) else np.unique(texts.folds).tolist()
     trials, shares = _trials(texts, some, folds, on_progress), texts.shares()
     best = {loss: _penalty(trials, loss, some[loss], shares) for loss in some}
@@ -117,9 +115,10 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
 def _decides(texts: Texts) -> bool:
     """Returns whether the choices may rest on the messages of the tuning fold alone.
 
-    The tuning fold needs enough messages for the choices. The other folds need enough messages for
-    the fits. The sizes of the folds can differ much, because documents differ in size.
+    The choices need enough messages in the tuning fold, and the fits need enough messages in the
+    other folds.
     """
+    # The sizes of the folds can differ much, because documents differ in size.
     size = np.count_nonzero(texts.folds == TUNING_FOLD)
     return bool(ENOUGH_TUNING <= size <= len(texts.labels) / 2)
 
@@ -178,8 +177,8 @@ def _trials(
 def _used(is_new: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Returns, for each message, whether the choices rest on it.
 
-    A message is new if no message of another fold nearly equals it. The choices rest on the new
-    messages. If too few messages are new, the choices rest on all messages.
+    The choices rest on the new messages (see :class:`Texts`). If too few messages are new, the
+    choices rest on all messages.
     """
     enough = min(ENOUGH_NEW, len(is_new) / 2)
     return is_new if np.count_nonzero(is_new) >= enough else np.ones_like(is_new)

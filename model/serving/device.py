@@ -1,7 +1,7 @@
 """The devices that a model can run on: the CPU, CUDA or Metal.
 
-A worker uses a device only after a short self-test. Only the models use a device directly. All
-other code of Byline uses :class:`Device`, so a test can use a fake device.
+A worker uses a GPU only after a short self-test. Only the models use a device directly. Other code
+uses :class:`Device`, so that a test can use a fake device.
 """
 
 from __future__ import annotations
@@ -115,11 +115,9 @@ class Cuda(Device):
         return tensor.pin_memory().to(self.torch, non_blocking=True)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Queues a copy of ``tensor`` to the host, and returns a function that waits for the copy.
-
-        The GPU works through its queue in order. If the copy were queued only when the host needs
-        ``tensor``, the copy would also wait for all work that was launched meanwhile.
-        """
+        """Queues a copy of ``tensor`` to the host. Returns a function that waits for the copy."""
+        # The GPU works through its queue in order. If the copy were queued only when the host needs
+        # the tensor, the copy would also wait for all work that was launched meanwhile.
         copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         copy.copy_(tensor, non_blocking=True)
         done = torch.cuda.Event()
@@ -177,9 +175,9 @@ _KINDS: dict[str, type[Device]] = {"cpu": Device, "cuda": Cuda, "mps": Metal}
 def choose(name: str, worker: int = 0) -> Device:
     """Returns the device called ``name``: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
-    ``auto`` means the first of CUDA and MPS that passes the self-test, and otherwise the CPU. The
-    workers of one machine take the machine's CUDA GPUs in turn. ``worker`` is this worker's number
-    among these workers, from 0.
+    ``auto`` means the first of CUDA and MPS that passes the self-test, otherwise the CPU. Without
+    an N, the workers of a machine take its CUDA GPUs in turn. ``worker`` is this worker's number on
+    the machine, from 0.
 
     Raises:
         DeviceError: the device does not exist, or failed the self-test.

@@ -85,10 +85,10 @@ class Engine:
         self.status = Status()
 
     def start(self) -> None:
-        """Chooses the device, loads the model, checks its precision, and tries each batch shape.
+        """Chooses the device, loads and checks the model, and tries its batch shapes.
 
         Raises:
-            DeviceError: the device or the precision can't be used.
+            DeviceError: the model can't run on the device or in the precision.
             DeviceLost: the device failed for good.
             ModelRefused: the model raised an error, or its output breaks the protocol.
             ModelError: a single message does not fit the device's memory.

@@ -16,8 +16,8 @@ AnyModel = Model[Any] | SequenceModel
 def create(name: str, directory: Path | None = None) -> AnyModel:
     """Returns an instance of the model class ``name``, which is ``package.module:Class``.
 
-    ``directory`` is the folder of the model's weights and card. If ``directory`` is not None, the
-    class gets it as the argument ``directory``.
+    The class gets the folder of its weights and card as the argument ``directory``. If
+    ``directory`` is None, the class gets no argument.
 
     Raises:
         ModelRefused: the class does not exist, can't be instantiated, or is no model.
@@ -37,11 +37,11 @@ def create(name: str, directory: Path | None = None) -> AnyModel:
 def _reason(error: Exception, module: str) -> str:
     """Returns one line that says why the model class can't be used.
 
-    If no module has the first name in ``module``, the line says what to do. Otherwise the line has
-    the error's text. If the text alone says little, the line begins with the error's type.
+    If the first package of ``module`` is missing, the line also says what to do.
     """
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
         return f"there is no module {error.name!r}; put its folder into PYTHONPATH"
+    # The texts of these errors are clear without the error's type.
     known = ImportError | AttributeError | TypeError | OSError | ValueError | SyntaxError
     if isinstance(error, known) and str(error):
         return one_line(error)

@@ -1,8 +1,7 @@
 """Checks a model before it serves: its members, its card, its batch shapes, and its tokens.
 
-:mod:`model.serving.output_checks` checks what ``forward`` returns. A worker and ``python -m
-model.check`` run the same checks. Each error text is one sentence that says what is wrong and what
-to do.
+A worker and ``python -m model.check`` run these checks. Each error's text says what is wrong and
+what to do. :mod:`model.serving.output_checks` checks what ``forward`` returns.
 """
 
 from __future__ import annotations
@@ -168,9 +167,9 @@ def _is_count(number: object) -> bool:
 
 
 def check_encoded(encoded: object, texts: int, longest: int) -> None:
-    """Checks what a model's method ``encode`` returned: the tokens and the features of texts.
+    """Checks the tokens and the features that a model's method ``encode`` returned.
 
-    ``texts`` is the number of texts. ``longest`` is the largest allowed number of tokens of a text.
+    ``texts`` is the number of texts. Each text must have 1 to ``longest`` tokens.
 
     Raises:
         ModelRefused: the tokens or the features break the protocol.

@@ -1,8 +1,7 @@
 """Checks a model's output, turns the output into predictions, and keeps users' texts out of errors.
 
-While a worker warms up, it checks every row of the output, and refuses a model that breaks its
-protocol. Later the worker checks only the shape and the best candidates. These later checks cost
-next to nothing.
+The warm-up checks every row, and refuses a model that breaks its protocol. Later checks cover only
+the shape and the best candidates, and cost next to nothing.
 """
 
 from __future__ import annotations
@@ -134,9 +133,8 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 def redact_errors() -> Iterator[None]:
     """Raises a ModelError in place of an error that the ``with`` block raises.
 
-    The block calls a model. The text of the ModelError names the type of the original error, and
-    the function and the line that raised the original error. The text of the original error is left
-    out, because it may quote a user's message.
+    The ModelError names the type, the function and the line of the original error. The original
+    text is left out, because it may quote a user's message.
 
     Raises:
         ModelError: the block raised an error.
@@ -156,9 +154,8 @@ def redact_errors() -> Iterator[None]:
 def refuse_errors(device: Device) -> Iterator[None]:
     """Raises a ModelRefused in place of an error that the ``with`` block raises.
 
-    The block loads a model and tries it. The ModelRefused holds the text of the original error.
-    This text can't quote a user's message, because the model has seen no message yet. If the block
-    raises a DeviceError, DeviceLost or ModelError, this error stays as it is.
+    The ModelRefused quotes the original error, so the model must not have seen a user's message.
+    DeviceError, DeviceLost and ModelError stay as they are.
 
     Raises:
         ModelRefused: the block raised another error.

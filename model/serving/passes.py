@@ -1,8 +1,7 @@
 """Cuts a batch of texts into forward passes that fit into the device's memory.
 
-A *cell* is the unit of work and of memory. If the model takes texts, a cell is one message. If the
-model takes tokens, a cell is one token of a padded batch. The texts of a pass of tokens have a
-similar length. On a GPU, such a pass is padded to one of a few shapes.
+A *cell* is the unit of work and of memory: one message if the model takes texts, and one token of
+a padded batch if the model takes tokens.
 """
 
 from __future__ import annotations
@@ -143,11 +142,11 @@ class SequencePlanner:
     def _cut(self, sizes: NDArray[np.int64], max_cells: int) -> Iterator[tuple[int, int]]:
         """Yields the shapes (rows, length) of the passes that compute all texts at the least cost.
 
-        ``sizes`` are the texts' numbers of tokens, largest first. The cost of a pass is its number
-        of tokens, padding included, plus the device's fixed cost of a pass, ``pass_cells``. The
-        method finds the cheapest passes for the last text, then for the last two texts, and so on.
+        ``sizes`` are the texts' numbers of tokens, largest first. A pass costs its number of
+        tokens, padding included, plus the device's ``pass_cells``.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
+        # Finds the cheapest passes for the last text, then for the last two texts, and so on.
         cost, choice = [0] * (texts + 1), [0] * texts
         for start in range(texts - 1, -1, -1):
             length = lengths[start]
@@ -166,15 +165,14 @@ class SequencePlanner:
 
         All texts of a pass are padded to this length. ``sizes`` are the texts' numbers of tokens.
         """
-        if not self._device.pads:
+        if not self._device.pads:  # a CPU: a pass is padded only to its longest text
             return sizes.tolist()
         return np.array(self._grid.lengths)[np.searchsorted(self._grid.lengths, sizes)].tolist()
 
     def _rows(self, length: int, max_cells: int, remaining: int) -> Sequence[int]:
         """Returns the numbers of rows that a pass may have if a row has ``length`` tokens.
 
-        ``remaining`` is the number of texts that have no pass yet. A pass may have one row even if
-        this row has more than ``max_cells`` tokens.
+        ``remaining`` texts have no pass yet. A single row may have more than ``max_cells`` tokens.
         """
         largest = max(1, max_cells // length)
         if not self._device.pads:
@@ -212,8 +210,8 @@ def pad(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Returns the padded tokens, the lengths and the features of the texts at ``indices``.
 
-    The results are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length): a
-    text may have at most ``length`` tokens, and there may be at most ``rows`` indices.
+    The results are the arrays of a :class:`~model.types.Padded`. All texts must fit into
+    ``shape``, which is (rows, length).
     """
     lengths = np.ones(shape[0], np.int64)
     lengths[: len(indices)] = np.diff(encoded.offsets)[indices]

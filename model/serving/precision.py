@@ -32,11 +32,11 @@ def check_precision(
 ) -> None:
     """Loads ``model`` again in ``precision``, and compares the probabilities with those in fp32.
 
-    Before the call, the model is loaded in fp32. After the call, it runs in ``precision``.
-    ``max_cells`` is the largest allowed number of tokens of a pass.
+    The caller must have loaded the model in fp32. A pass has at most ``max_cells`` tokens.
 
     Raises:
-        DeviceError: a probability differs by more than :data:`TOLERANCE`, or is not finite.
+        DeviceError: the device can't run the model in ``precision``, or a probability differs by
+            more than :data:`TOLERANCE` or is not finite.
     """
     try:
         exact = _probabilities(model, planner, device, max_cells)
@@ -57,14 +57,14 @@ def _probabilities(
 ) -> torch.Tensor:
     """Returns the model's probabilities for the check's texts, on the host: (texts, authors).
 
-    The features (numbers that the model needs beside the tokens) are set to 0. The host computes
-    the features, so they are right even if the device computes wrongly. Right features could hide
-    the device's errors.
+    All features of the texts are set to 0.
     """
     texts = _texts()
     probabilities = torch.zeros(len(texts), len(model.card.authors))
     for planned in planner.plan(texts, max_cells):
         batch: Padded = planned.batch()
+        # The host computes the features. So they are right even if the device computes wrongly, and
+        # could hide the device's errors.
         blank = batch._replace(features=torch.zeros_like(batch.features))
         rows = model.forward(blank)[: len(planned.indices)]
         probabilities[list(planned.indices)] = device.download(rows)().float()

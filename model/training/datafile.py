@@ -34,12 +34,11 @@ class Record(NamedTuple):
 def read_records(path: Path) -> list[Record]:
     """Returns the records of a .jsonl or .csv file, each with the fields text, author and document.
 
-    The field ``document`` is optional: a record without it is a document of its own. Texts and
-    names get the same canonical form as in serving.
+    A record without the optional field ``document`` is a document of its own. Texts and names get
+    the same canonical form as in serving.
 
     Raises:
-        DataError: the file does not exist, is empty, is of another kind, is not UTF-8, or has an
-            invalid line or a missing field. If one line is at fault, the error's text names it.
+        DataError: the file or a line can't be used. The error's text says why, and where.
     """
     read = read_jsonl if check_kind(path) == ".jsonl" else read_csv
     try:

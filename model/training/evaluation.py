@@ -42,10 +42,10 @@ def log_loss(logits: Floats, labels: Classes) -> float:
     """Returns the mean negative log-likelihood, in nats, with smoothed labels.
 
     With n messages, the true author's target is not 1 but (n + 1) / (n + 2), as in Platt 1999,
-    "Probabilistic Outputs for Support Vector Machines". The smoothing matters if there are few
-    messages: a model that is right on all of them is not proven to be always right.
+    "Probabilistic Outputs for Support Vector Machines".
     """
     own = np.arange(len(labels)), labels
+    # A model that is right on all of a few messages is not proven to be always right.
     target = (len(labels) + 1) / (len(labels) + 2)
     logs = np.log(softmax(logits) + 1e-30)
     others = (logs.sum(1) - logs[own]) / (logits.shape[1] - 1)
@@ -69,9 +69,8 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Returns the lowest threshold at which the accuracy is at least ``TARGET_ACCURACY``.
 
-    A threshold's accuracy is the share of right predictions among the predictions whose confidence
-    is at least the threshold. If this share is ``TARGET_ACCURACY`` or more among all predictions,
-    the result is 0. If no threshold gives this accuracy, the result is the highest confidence.
+    The accuracy is that of the predictions whose confidence reaches the threshold. The result is 0
+    if all predictions together have this accuracy, and the highest confidence if no threshold does.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -133,8 +132,8 @@ def macro_f1(labels: Classes, predicted: Classes, authors: int) -> float:
 def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[str, Any]:
     """Returns the metrics for the model card: accuracy, macro-F1, calibration, coverage.
 
-    One metric is the share of the commonest author. A model that always names this author has this
-    accuracy. Coverage is the share of the messages whose confidence reaches ``threshold``.
+    Coverage is the share of the messages whose confidence reaches ``threshold``. The share of the
+    commonest author is the accuracy of a model that always names this author.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     right = predicted == labels

@@ -26,10 +26,10 @@ class Findings(NamedTuple):
 def put_copies_together(records: Sequence[Record]) -> tuple[list[Record], int]:
     """Moves each copy into the document of the first record with the copy's text and author.
 
-    Otherwise one copy could be held out while another copy trains the model. A document from which
-    all records are moved vanishes. Returns all records in the order of ``records``, and the number
-    of records that were moved.
+    Returns all records in the order of ``records``, and the number of moved records. A document
+    without records vanishes.
     """
+    # Otherwise one copy could be held out while another copy trains the model.
     first: dict[tuple[str, str], str] = {}
     moved = [r._replace(document=first.setdefault((r.author, r.text), r.document)) for r in records]
     changes = sum(a.document != b.document for a, b in zip(records, moved, strict=True))
@@ -77,10 +77,10 @@ def _shared_texts(records: Iterable[Record]) -> list[list[str]]:
 def _spelling_notes(spellings: dict[str, list[str]]) -> list[str]:
     """Returns notes on authors whose names have several spellings.
 
-    Each of the first ``EXAMPLES`` authors has a note, and one more note counts the other authors. A
-    note shows the spellings in ASCII, because different spellings may look the same in Unicode.
+    Each of the first ``EXAMPLES`` authors has a note. One more note counts the other authors.
     """
     notes = [
+        # The spellings are in ASCII, because different spellings may look the same in Unicode.
         f"{', '.join(map(ascii, names))} are one author, {author!r}: the names differ only in "
         "white space at the ends or in the form of Unicode"
         for author, names in list(spellings.items())[:EXAMPLES]

@@ -1,9 +1,8 @@
 """Leaves out held-out messages that nearly equal a training message.
 
-A model recognises such a held-out message, so this message does not show how good the model is on
-new messages. Two messages are near duplicates if the sets of their word triples have a Jaccard
-similarity of at least 0.8, as in Lee et al. 2022, "Deduplicating Training Data Makes Language
-Models Better". MinHash finds the candidates, and the exact similarity decides.
+A model would recognise these messages, so its metrics would be too good. The word triples of near
+duplicates have a Jaccard similarity of at least 0.8 (Lee et al. 2022, "Deduplicating Training Data
+Makes Language Models Better").
 """
 
 from __future__ import annotations
@@ -40,9 +39,8 @@ _WORD = re.compile(r"\w+")
 def without_near_duplicates(corpus: Corpus) -> Corpus:
     """Returns the corpus without the held-out messages that nearly equal a training message.
 
-    Two near duplicates can have different authors. If all held-out messages are near duplicates of
-    training messages, all of them stay. The corpus's notes and description say how many near
-    duplicates there are.
+    Near duplicates may have different authors. If all held-out messages are near duplicates, all of
+    them stay. The corpus's notes and description give the number of near duplicates.
     """
     held_out = corpus.part(HELD_OUT_FOLD)
     training = (m.text for m in corpus.messages if m.fold != HELD_OUT_FOLD)
@@ -65,6 +63,7 @@ def without_near_duplicates(corpus: Corpus) -> Corpus:
 
 def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
     """Returns the indices of the ``texts`` that are near duplicates of one of the ``others``."""
+    # MinHash finds the candidates, and the exact similarity decides.
     index = MinHashLSH(num_perm=BANDS[0] * BANDS[1], params=BANDS)
     signatures = list(_signatures(texts))
     for number, signature in enumerate(signatures):
@@ -87,14 +86,14 @@ def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
 def _likely(candidates: list[int], values: NDArray[Any], signature: MinHash) -> list[int]:
     """Returns the candidates that are likely near duplicates, the most similar first.
 
-    ``candidates`` are indices of texts, and ``values`` has a row of hashes for each text. A
-    candidate's similarity is estimated as the share of its hashes that equal the hash at the same
-    index in ``signature``. The estimate must be at least ``LIKELY``. The result has at most
-    ``MAX_CANDIDATES`` candidates.
+    ``candidates`` are row numbers in ``values``, where each text has a row of hashes. Returns at
+    most ``MAX_CANDIDATES``, all with an estimated similarity to ``signature`` of at least
+    ``LIKELY``.
     """
     if not candidates:
         return []
     numbers = np.array(candidates)
+    # The share of equal hashes estimates the similarity.
     estimates = (values[numbers] == signature.hashvalues).mean(1)
     order = np.argsort(-estimates, kind="stable")[:MAX_CANDIDATES]
     return [int(n) for n in numbers[order[estimates[order] >= LIKELY]]]

@@ -19,9 +19,8 @@ _END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9$])|\n\
 def passages(text: str) -> Iterator[str]:
     """Cuts a document into messages of 200 to 600 characters.
 
-    White space is reduced to single spaces. Sentences are joined by a space while they fit into 600
-    characters; the sentence that does not fit begins the next message. Messages shorter than 200
-    characters and sentences longer than 600 are left out.
+    A message joins as many consecutive sentences as fit. White space becomes single spaces. Shorter
+    messages and longer sentences are left out.
     """
     joined = ""
     for sentence in _sentences(text):

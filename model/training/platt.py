@@ -23,11 +23,10 @@ _MAX_SCORES = 500_000
 class Platt(NamedTuple):
     """The two numbers that turn scores into probabilities.
 
-    First, each author's score becomes ``sigmoid(score / temperature + shift)`` (Platt 1999,
-    "Probabilistic Outputs for Support Vector Machines"). A small term, which ``evaluation.SLOPE``
-    describes, is added to the log of each sigmoid. Then each sigmoid is divided by the sum of all
-    authors' sigmoids, so that the probabilities add up to 1 (Zadrozny & Elkan 2002, "Transforming
-    Classifier Scores into Accurate Multiclass Probability Estimates").
+    Each score becomes ``sigmoid(score / temperature + shift)`` (Platt 1999, "Probabilistic Outputs
+    for Support Vector Machines"). Then each sigmoid is divided by the sum over all authors
+    (Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Multiclass Probability
+    Estimates"). ``evaluation.SLOPE`` describes a small correction.
     """
 
     temperature: float

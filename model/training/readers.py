@@ -67,9 +67,9 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_csv(path: Path) -> Iterator[Line]:
-    """Yields, for each row of a .csv file, the number of the row's first line, and the row's cells.
+    """Yields each row of a .csv file: the number of the row's first line, and the row's cells.
 
-    The cells are a dict whose keys are the names in the header. Empty rows are left out.
+    The cells are a dict with the header's names as keys. Empty rows are left out.
 
     Raises:
         DataError: the header or a row can't be used. The error's text names the line.

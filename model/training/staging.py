@@ -1,8 +1,7 @@
 """Replaces a model with a newly trained model. If training fails, the old model stays whole.
 
-The training writes its files into a folder beside the model's folder. When all files are written,
-each new file replaces, in one step, the file of the same name in the model's folder. The other
-files in the model's folder stay.
+The training writes into a folder beside the model's folder. Then each file replaces, in one step,
+the model's file of the same name. Other files stay.
 """
 
 from __future__ import annotations
@@ -20,14 +19,12 @@ from model.training.errors import DataError, place
 def check_folder(out: Path) -> None:
     """Checks that a model can be written into the folder ``out``. Creates nothing.
 
-    The folder above ``out`` is checked too, because :func:`staging_folder` makes a folder there.
-
     Raises:
         DataError: ``out`` is a file, or the user can't write into ``out`` or into the folder above.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{place(out)}: a file and not a folder: name another folder with --out")
-    above = _existing(out.resolve().parent)
+    above = _existing(out.resolve().parent)  # staging_folder makes a folder there
     folders = (above, out) if out.exists() else (above,)
     for folder in folders:
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):

@@ -26,9 +26,8 @@ GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.MAX_TOKE
 class TransformerModel:
     """A classifier that adds the logits of a BERT encoder's linear head and of the n-gram model.
 
-    The class implements :class:`model.types.SequenceModel`. The logits are ``scale * (the head's
-    logits) + ngram_scale * (the n-gram model's logits)``. The host computes the n-gram logits and
-    the tokens while the device computes the previous batch.
+    The class implements :class:`model.types.SequenceModel`. The sum is ``scale * (the head's
+    logits) + ngram_scale * (the n-gram model's logits)``.
     """
 
     grid = GRID
@@ -94,11 +93,8 @@ class TransformerModel:
     def explain(self, text: str, author: str) -> Evidence:
         """Returns the parts of ``text`` that speak most for and against ``author``.
 
-        Each token and each n-gram of the text adds a term to the author's score. This holds because
-        the head is linear in the encoder's vector (means over the tokens), and the n-gram model is
-        linear in its n-grams. The term is spread over the characters of the token or n-gram. A
-        token's term depends on the other tokens too, because the encoder reads all tokens of a text
-        together.
+        Each token and each n-gram adds a term to the author's score. The term is spread over the
+        characters of the token or n-gram. A token's term depends on all tokens of the text.
 
         Raises:
             ValueError: the model does not know the author.
@@ -106,6 +102,9 @@ class TransformerModel:
         if author not in self.card.authors:
             raise ValueError("the model does not know this author")
         index = self.card.authors.index(author)
+        # The score is a sum of terms, because the head is linear in the encoder's vector (means
+        # over the tokens), and the n-gram model is linear in its n-grams. The encoder reads all
+        # tokens of a text together, so a token's term depends on the other tokens.
         scores, bias = self._ngram.character_scores(text, index)
         scores, bias = scores * self._ngram_scale, bias * self._ngram_scale
         for (start, end), added in zip(

@@ -59,12 +59,11 @@ def fit(
     bf16: bool,
     on_progress: OnProgress,
 ) -> tuple[Encoder, Head]:
-    """Fine-tunes the last layers of the encoder together with a head. Returns encoder and head.
+    """Fine-tunes the encoder's last ``layers`` layers and a head. Returns encoder and head.
 
-    AdamW minimises the balanced cross-entropy. The training begins with the weights of the
-    encoder's package, and with ``initial_head``, which was fitted to these weights. Only the last
-    ``layers`` layers of the encoder learn. If ``bf16`` is true, matrix products are computed in
-    bf16. ``fit`` calls ``on_progress`` after each step. Both results are on the CPU.
+    The training begins with the weights of the encoder's package, and with ``initial_head``, which
+    must be fitted to these weights. If ``bf16`` is true, matrix products are computed in bf16. Both
+    results are on the CPU.
     """
     torch.manual_seed(seed)
     model = encoder.load().to(device.torch).train()
@@ -89,7 +88,7 @@ def fit(
         logits = functional.linear(standard, weight, bias)
         losses = functional.cross_entropy(logits, target, reduction="none")
         adam.zero_grad()
-        (weights[target] * losses).mean().backward()
+        (weights[target] * losses).mean().backward()  # the balanced cross-entropy
         nn.utils.clip_grad_norm_([*learning, *linear], CLIP)
         adam.step()
         schedule.step()
@@ -113,10 +112,10 @@ def _vectors(
 
 
 def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yields, for each step of the training, the indices of the texts that the step reads.
+    """Yields the indices of the texts of each step of the training.
 
-    The texts of a step have a similar length. The order of the texts differs between the epochs.
-    ``sizes`` are the texts' numbers of tokens.
+    ``sizes`` are the texts' numbers of tokens. The texts of a step have a similar length, and each
+    epoch has another order.
     """
     generator = np.random.default_rng(seed)
     per_epoch = -(-len(sizes) // BATCH)
@@ -132,11 +131,10 @@ def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]
 
 
 def _rate(done: float) -> float:
-    """Returns the factor, 0 to 1, by which the learning rates are multiplied in the next step.
+    """Returns the factor of both learning rates in the next step, 0 to 1.
 
-    One learning rate is for the encoder's layers, the other is for the head. ``done`` is the share
-    of the training's steps that are done, 0 to 1. The factor rises during the warm-up, and then
-    falls to 0.
+    ``done`` is the share of the training's steps that are done. The factor rises during the
+    warm-up, and then falls to 0.
     """
     return min(done / WARM_UP, 1 - done)
 

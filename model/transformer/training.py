@@ -123,13 +123,10 @@ class Trainer:
 
 
 def check(corpus: Corpus) -> None:
-    """Checks that there is enough memory to train the n-gram model.
-
-    The training of the transformer begins with a training of the n-gram model.
+    """Checks that there is enough memory to train the n-gram model, which is trained first.
 
     Raises:
-        DataError: the n-gram model's training has too many n-grams, or needs more memory than is
-            available. The error's text compares the need with the limit.
+        DataError: the n-gram model has too many n-grams, or its training needs too much memory.
     """
     training.check(corpus)
 
@@ -137,14 +134,8 @@ def check(corpus: Corpus) -> None:
 def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
     """Trains all variants, writes the best variant into ``out``, and returns its card.
 
-    Variants differ in the number of fine-tuned layers, and in whether the n-gram model's logits are
-    added. One variant has no encoder, only the n-gram model: it is for comparison.
-
-    The training first fits each variant to the training messages outside the tuning fold. Of the
-    variants with an encoder, the training chooses the variant with the best macro-F1 on the tuning
-    fold. The training then fits each variant to all training messages, and measures each variant on
-    the held-out messages. The training also writes the n-gram model into ``out``, unless a folder
-    beside ``out`` holds the same n-gram model.
+    Of the variants with an encoder, the best has the highest macro-F1 on the tuning fold. The
+    n-gram model is also written into ``out`` if no folder beside ``out`` holds it.
     """
     began = time.monotonic()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -153,8 +144,10 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
         corpus, out / NGRAM_FOLDER, progress
     )
     trials, ngrams_macro_f1 = _trials(trainer, tuning_logits)
-    chosen = max(trials[1:], key=lambda trial: trial.macro_f1)  # The first trial has no encoder.
+    # The first trial has no encoder, only the n-gram model: it is for comparison.
+    chosen = max(trials[1:], key=lambda trial: trial.macro_f1)
     ngram_logits = training.logits(ngram_weights, corpus.texts(HELD_OUT_FOLD))
+    # All encoders are fitted again, to all training messages. The held-out messages measure them.
     fitted = trainer.fit(TRAINING_FOLDS, "all data")
     scores = {layers: trainer.logits(found, HELD_OUT_FOLD) for layers, found in fitted.items()}
     probabilities = {
@@ -205,9 +198,8 @@ def _trainer(corpus: Corpus, seed: int, progress: Progress) -> Trainer:
 def _ngram_folder(out: Path, ngrams: ModelCard) -> str:
     """Returns the path of the n-gram model's folder, relative to the transformer's folder ``out``.
 
-    If a folder beside ``out`` holds the same n-gram model, this function deletes the copy within
-    ``out`` and returns the path of the folder beside ``out``. So a transformer and an n-gram model
-    that are trained on the same messages can share one folder.
+    If a folder beside ``out`` holds the same n-gram model, the transformer shares that folder, and
+    this function deletes the copy within ``out``.
     """
     beside = out.parent / NGRAM_FOLDER
     if not (beside / card.JSON_FILE).exists() or card.read(beside).version != ngrams.version:
@@ -219,9 +211,9 @@ def _ngram_folder(out: Path, ngrams: ModelCard) -> str:
 def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     """Fits each variant without the tuning fold, and measures it on the tuning fold.
 
-    ``ngrams`` has the n-gram model's logits for the messages in the tuning fold, from a fit without
-    this fold. Returns a list with the trial of each variant, and the macro-F1 of ``ngrams`` before
-    any calibration. The first variant has no encoder, and only calibrates ``ngrams``.
+    ``ngrams`` has the n-gram model's logits for the tuning fold, from a fit without this fold.
+    Returns all trials, first the trial without an encoder, and the macro-F1 of ``ngrams`` before
+    calibration.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     corpus, labels = trainer.corpus, trainer.corpus.labels(TUNING_FOLD)
@@ -232,7 +224,7 @@ def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     variants = [Variant(*pair) for pair in product(heads, (False, True))]
     return [
         run_trial(variant, heads[variant.layers or 0], ngrams, labels, shares)
-        for variant in (Variant(None, True), *variants)
+        for variant in (Variant(None, True), *variants)  # the first only calibrates `ngrams`
     ], round(alone, 4)
 
 

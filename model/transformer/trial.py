@@ -78,11 +78,11 @@ class Trial(NamedTuple):
 def run_trial(
     variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats
 ) -> Trial:
-    """Calibrates a variant on the tuning fold, and measures it on the tuning fold.
+    """Calibrates and measures a variant on the tuning fold.
 
-    ``head`` and ``ngrams`` are the logits for the messages in the tuning fold, from models that
-    were fitted without this fold. Both have the shape (messages, authors). ``shares`` has each
-    author's share of the messages that the head was fitted to.
+    ``head`` and ``ngrams`` are the logits of this fold's messages, from models that were fitted
+    without this fold. Both have the shape (messages, authors). ``shares`` has each author's share
+    of the messages that the head was fitted to.
     """
     scales = _scales(
         head if variant.layers is not None else np.zeros_like(head),
@@ -101,13 +101,10 @@ def run_trial(
 
 
 def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Scales:
-    """Fits, in three steps, the numbers that mix the head's and the n-gram model's logits.
+    """Fits the numbers that mix the head's and the n-gram model's logits.
 
-    First, the function fits the two factors that give the smallest log loss. If all logits of the
-    head are 0, the head's factor is 0. The same rule holds for the n-gram model. Second, the
-    function chooses the balance that gives the best macro-F1. The balance is a correction for
-    authors with many messages (Menon et al. 2021, "Long-tail learning via logit adjustment").
-    Third, the function fits one temperature, which divides the balanced logits.
+    A factor is 0 if all of its logits are 0. The balance is that of Menon et al. 2021, "Long-tail
+    learning via logit adjustment".
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]
@@ -122,8 +119,10 @@ def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Sc
         predicted = (mixed - balance * np.log(shares)).argmax(1)
         return evaluation.macro_f1(labels, predicted, len(shares))
 
+    # The factors above give the smallest log loss. The balance gives the best macro-F1.
     balance = float(max(BALANCES, key=macro_f1))
     offset = -balance * np.log(shares)
+    # One temperature divides the balanced logits.
     divisor = evaluation.fit_temperature(mixed + offset, labels)
     scales = [s / size / divisor if size else 0.0 for s, size in zip(found, spread, strict=True)]
     return Scales(scales[0], scales[1], offset / divisor, balance)

@@ -82,11 +82,10 @@ def number(
 ) -> stat.Panel:
     """Returns a panel with the present value of each series that a query returns.
 
-    Prometheus evaluates the query for the present moment, so the panel does not show series that no
-    longer exist. If the query returns no series, the panel shows the text in ``none``.
-    ``steps`` are pairs of a value and the colour from that value on. ``base`` is the colour of
-    smaller values. ``names`` maps values to texts that are shown instead of these values.
+    If there are no series, the panel shows the text in ``none``. ``base`` is the colour of values
+    below the first of the ``steps``. ``names`` maps values to texts to show instead.
     """
+    # With instant(), the panel does not show series that no longer exist.
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (
         stat.Panel()

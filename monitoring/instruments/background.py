@@ -86,8 +86,8 @@ def start(
 ) -> threading.Thread:
     """Starts a thread that repeats ``step`` until ``stop`` is set or the process ends.
 
-    The thread calls ``step`` again as soon as ``step`` has returned, or after a pause if ``step``
-    has raised an error. If ``step`` has nothing to do, it must wait before it returns.
+    The thread pauses only after an error of ``step``. If ``step`` has nothing to do, ``step`` must
+    wait before it returns.
     """
     stop = stop or threading.Event()
 

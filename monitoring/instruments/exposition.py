@@ -1,8 +1,7 @@
 """Serves the metrics of the api to Prometheus on a separate port, summed over all api processes.
 
-prometheus-client keeps the metrics in files that all processes share. Every process listens on the
-same port, and the kernel chooses one process for each scrape. That process responds with the
-metrics of all processes.
+All processes listen on the port, and the kernel chooses one process for each scrape. That process
+reads the metrics of all processes from prometheus-client's files.
 """
 
 from __future__ import annotations
@@ -52,13 +51,12 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Serves the metrics over HTTP, from a thread, until the process ends.
 
     If the environment variable ``PROMETHEUS_MULTIPROC_DIR`` is set, the metrics are those of all
-    api processes. ``python -m api`` sets the variable. If the variable is missing, the metrics are
-    ``own``: those of this process alone. If gunicorn was started by hand, the variable may be
-    missing.
+    api processes. Otherwise the metrics are ``own``: those of this process.
 
     Raises:
         OSError: the port can't be opened.
     """
+    # ``python -m api`` sets the variable, which may be missing if gunicorn was started by hand.
     shared = VARIABLE in os.environ
     registry = CollectorRegistry() if shared else own
     if shared:

@@ -1,8 +1,7 @@
 """A small HTTP server that Byline's processes use for their metrics ports.
 
-One thread accepts connections, and each request has a thread of its own. If the server listens on a
-loopback address, it refuses requests that a web page of another site may have sent (see
-:mod:`monitoring.instruments.origins`).
+Each request has a thread of its own. On a loopback address, the server refuses requests from web
+pages of other sites (see :mod:`monitoring.instruments.origins`).
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ _logged: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
 
 def log_once(logger: logging.Logger, level: int, line: str, *kinds: str) -> None:
-    """Logs ``line % kinds`` unless this module logged the same line within the last ten minutes.
+    """Logs ``line % kinds`` with ``logger``, at most once in ten minutes.
 
-    ``kinds`` must come from a fixed set, such as the names of keys or errors, because this module
-    remembers every line that it has logged.
+    ``kinds`` must come from a fixed set, such as the names of keys or errors, because every logged
+    line is remembered.
     """
     key, now = (logger.name, line, kinds), time.monotonic()
     if now - _logged.get(key, -REPEAT_S) < REPEAT_S:

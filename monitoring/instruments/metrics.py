@@ -1,7 +1,6 @@
 """Declares the metrics of api and workers: name, help, unit, labels, and buckets with reasons.
 
-Every label has a limited number of values. A label for authors has the model's authors as values,
-and a label for versions has the served versions. Each other label has few possible values.
+Every label has a limited number of values, such as the model's authors or the served versions.
 """
 
 from __future__ import annotations

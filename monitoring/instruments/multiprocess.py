@@ -52,16 +52,17 @@ def _sweep() -> None:
 
 
 def port_error(host: str, port: int) -> str:
-    """Returns the reason why the metrics port can't be used; an empty string if it can be used.
+    """Returns the reason why the metrics port can't be used; empty if it can be used.
 
-    The processes of one API server share this port with SO_REUSEPORT. A second API server could
-    share the port too, and each scrape by Prometheus would then show only one of the two servers.
-    So a port on which another server listens counts as unusable.
+    A port on which another server listens can't be used.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # This socket lacks SO_REUSEPORT, with which the processes of one API server share the
+            # port. Otherwise a second API server could share the port too, and each scrape by
+            # Prometheus would show only one of the two servers.
             listener.bind(address)
             listener.listen(1)
     except OSError as error:

@@ -1,11 +1,10 @@
 """Recognises requests that a web page of another site has sent to a server of Byline.
 
-A browser on this machine may show a page of any site, and lets the page send requests to the
-loopback address. There are two kinds of such requests:
+A browser on this machine lets any page send two kinds of requests to the loopback address:
 
 - The page posts a form or a text. Then the request's ``Origin`` names the page's site.
-- The page's site changes the address of its own host name to 127.0.0.1 (DNS rebinding). Then the
-  page can also read the responses. The request's ``Host`` is the site's host name.
+- The site changes its own host name's address to 127.0.0.1 (DNS rebinding), and the page can read
+  the responses too. Then the request's ``Host`` is the site's host name.
 """
 
 from __future__ import annotations
@@ -35,16 +34,11 @@ _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
     """Returns a function that checks the headers ``Host`` and ``Origin`` of a request.
 
-    The returned function gives the reason to refuse the request; empty if the request is allowed.
-
-    ``address`` is the address that the server listens on. ``names`` are the host names that the
-    headers of an allowed request may have, besides ``localhost`` and IP addresses. ``open_to_all``
-    is true if the server asks for no API key.
-
-    If ``names`` is None, only a server that listens on a loopback address and asks for no API key
-    refuses requests. Any other server allows all requests, because its own host name may not be
-    configured.
+    ``names`` are the allowed host names besides ``localhost`` and IP addresses. If ``names`` is
+    None, requests are refused only if the server listens on a loopback ``address`` and asks for no
+    API key (``open_to_all``).
     """
+    # Any other server allows all requests, because its own host name may not be configured.
     if names is None and not (open_to_all and is_loopback(address)):
         return _take_all
     known = frozenset(name.lower() for name in names or ())
@@ -78,13 +72,12 @@ def is_loopback(address: str) -> bool:
 def _is_ours(name: str, known: frozenset[str]) -> bool:
     """Returns whether the header ``Host`` of a request may have the name or address ``name``.
 
-    This is true for reserved names (such as ``localhost``), for the names in ``known``, and for all
-    IP addresses. IP addresses are allowed because health checks of other programs use them.
+    This is true for reserved names (such as ``localhost``), names in ``known``, and IP addresses.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True
     try:
-        ip_address(name)
+        ip_address(name)  # health checks of other programs use IP addresses
     except ValueError:
         return False
     return True

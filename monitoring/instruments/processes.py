@@ -30,11 +30,11 @@ _FOOTPRINT = 2 + 7
 def memory(pid: int) -> int:
     """Returns the memory of a process in bytes; 0 if it has ended or belongs to another user.
 
-    On Linux the result is the proportional set size, because a sum of resident sizes counts shared
-    pages several times. On macOS it is the footprint, which macOS's own tools show.
+    The memory is the proportional set size on Linux, and the footprint on macOS.
     """
     if sys.platform == "darwin":
-        return _footprint(pid)
+        return _footprint(pid)  # as macOS's own tools show it
+    # Not the resident size, because a sum of resident sizes counts shared pages several times.
     try:
         rollup = Path(_ROLLUP.format(pid)).read_text()
     except OSError:

@@ -1,8 +1,7 @@
 """Remembers which HTTP requests a thread or a coroutine works for, so that log lines name them.
 
-A worker finds the ids of requests in a header of the Celery task. Any Celery client may have
-written this header, so some ids may be invalid. This module keeps all ids unchanged, but log lines
-name only valid ids.
+Any Celery client can write the ids in a task's header, so some may be invalid. This module keeps
+all ids unchanged, but log lines name only valid ids.
 """
 
 from __future__ import annotations

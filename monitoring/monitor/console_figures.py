@@ -148,11 +148,10 @@ class Figures:
 
 
 def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
-    """Returns, in milliseconds, a quantile of a histogram; None if nothing was counted.
+    """Returns a quantile of a histogram in milliseconds; None if nothing was counted.
 
-    ``share`` is 0.95 for P95. ``buckets`` are pairs of an upper bound in seconds and the count up
-    to that bound, both ascending. The function interpolates linearly within a bucket, as
-    Prometheus's ``histogram_quantile`` does.
+    ``share`` is 0.95 for P95. ``buckets`` are ascending pairs of upper bound, in seconds, and
+    cumulative count. Interpolates linearly, as Prometheus's ``histogram_quantile`` does.
     """
     if not buckets or not buckets[-1][1]:
         return None

@@ -15,11 +15,9 @@ class MetricsEndpoint:
     port: int
 
     def urls(self) -> dict[str, str]:
-        """Returns a mapping from keys to URLs of metrics pages.
+        """Returns the URLs of the metrics pages, one for each IP address of the host name.
 
-        The mapping has one page for each IP address of the host name. A key has the kind of
-        process, the IP address and the port, such as ``api@10.0.0.2:9806``. The mapping is empty if
-        the host name is unknown.
+        A key looks like ``api@10.0.0.2:9806``. The mapping is empty if the host name is unknown.
         """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)

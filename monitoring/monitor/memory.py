@@ -45,8 +45,8 @@ class Limits:
     def level(self, used: int, before: Level) -> Level:
         """Returns the memory level when ``used`` bytes of memory are in use.
 
-        ``before`` is the level of the last measurement. A level ends a little below the limit at
-        which it begins. Otherwise a level would begin and end again and again.
+        ``before`` is the level of the last measurement. A level ends below :data:`END_SHARE` times
+        its limit.
         """
         critical = self.critical * (END_SHARE if before == "critical" else 1)
         warning = self.warning * (END_SHARE if before != "ok" else 1)
@@ -66,11 +66,10 @@ class MemoryMeter:
         sum_of: Callable[..., int] = processes.sum_of,
         contained: bool = False,
     ) -> None:
-        """``root`` is the id of a process. The process and its descendants belong to Byline.
+        """The process with the id ``root`` and its descendants belong to Byline.
 
-        ``url`` is the address of ``redis``. ``contained`` is true if the monitor runs in a
-        container and sees no other processes. Then Byline's other processes, and Redis, run in
-        other containers on this machine, and must report their memory themselves.
+        ``url`` is the address of ``redis``. ``contained`` is true if Byline's other processes, and
+        Redis, run in other containers on this machine.
         """
         self._root = root
         self._redis = redis
@@ -87,15 +86,13 @@ class MemoryMeter:
     def measure(self, devices: Mapping[str, int], reported: int = 0) -> Memory:
         """Measures the memory in use, and returns it with its level and its limits.
 
-        ``devices`` is the memory that workers hold on accelerators, by kind of accelerator.
-        ``reported`` is the memory that processes in other containers report. Both are in bytes.
-
-        The memory of a Redis on another machine is shown, but does not count against the limits. If
-        Redis does not answer, the last figure that it gave is used.
+        ``devices`` has the bytes that workers hold on accelerators, by kind of accelerator.
+        ``reported`` has the bytes of processes in other containers, and counts only in a container.
         """
         try:
             self._redis_info = self._redis.info()
         except RedisError as error:
+            # Then the last figures that Redis gave are used.
             logger.warning("Redis does not report its memory: %s", error)
         ours = set(self._family(self._root))
         if self._redis_is_here and not self._contained and "process_id" in self._redis_info:
@@ -104,6 +101,7 @@ class MemoryMeter:
             ours -= set(self._family(self._redis_info["process_id"]))
         app = self._sum_of(ours)
         if self._contained:
+            # The monitor can't see the other containers' processes. They report their memory.
             app += reported
         else:
             # Metal's memory is memory of the machine, and is already counted in the process that
@@ -114,6 +112,7 @@ class MemoryMeter:
             "redis": int(self._redis_info.get("used_memory_rss", 0)),
             **devices,
         }
+        # The memory of a Redis on another machine is shown, but does not count against the limits.
         counted = ("app", "mps", *(("redis",) if self._redis_is_here else ()))
         used = sum(components.get(name, 0) for name in counted)
         self._level = self.limits.level(used, self._level)

@@ -1,8 +1,7 @@
 """Finds Byline's tasks in Celery's default queue, which no worker of Byline reads.
 
-A Celery client that names no queue sends its tasks to the default queue. Celery reports no error to
-the client. The task then waits for ever, or a worker of another application takes the task, and the
-task fails.
+Clients that name no queue send their tasks there, and get no error. The tasks wait for ever, or
+fail in another application's worker.
 """
 
 from __future__ import annotations
@@ -41,9 +40,8 @@ _SCRIPT = read_script(Path(__file__).with_name("misrouted.lua"))
 def look(broker: Redis) -> int:
     """Counts Byline's tasks in Celery's default queue, and logs a warning if there are any.
 
-    The queue is a Redis list for each priority. Searches at most the newest :data:`MAX_TASKS` tasks
-    of each list. Returns the number of tasks of Byline; 0 if Redis does not let Byline read the
-    queue.
+    Searches at most the newest :data:`MAX_TASKS` tasks of each Redis list of the queue. Returns the
+    count; 0 if Redis refuses the search.
     """
     keys = lists(DEFAULT_QUEUE)
     try:

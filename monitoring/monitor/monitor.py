@@ -1,8 +1,7 @@
 """The monitor process: watches queue, memory and quality for Prometheus, the console and the api.
 
-The monitor is a separate process, one for each machine, so that it also measures while other
-processes are busy or have ended. No process waits for the monitor. Without the monitor, Byline
-still names the authors of messages, but applies no memory limits.
+Each machine has one monitor. The monitor measures even while other processes are busy or dead.
+Without the monitor, Byline still attributes messages, but applies no memory limits.
 """
 
 from __future__ import annotations

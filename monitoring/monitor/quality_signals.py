@@ -1,10 +1,7 @@
-"""Computes the quality signals, which tell whether the model's answers are still right.
+"""Computes the quality signals, numbers from 0 to 1 on whether the model's answers are still right.
 
-Some signals need labels, which are true authors that clients report. Other signals need no labels.
-Each signal is a number between 0 and 1 with a threshold. The threshold is computed from the model
-card's figures about the held-out messages. A signal is past its threshold only if its difference
-from these figures is large enough to matter, and larger than chance explains. Chance explains
-larger differences when there are fewer messages.
+Some signals need labels: true authors that clients report. A signal crosses its threshold if its
+difference from the model card's figures matters and exceeds chance.
 """
 
 from __future__ import annotations
@@ -134,8 +131,8 @@ def assess(
 ) -> Quality:
     """Returns the quality of a model version, computed from its counts in Redis.
 
-    ``card`` is the version's model card; empty if the card is not known. ``answers`` are the counts
-    of the version's predictions. ``labels`` are the counts of true authors that clients reported.
+    ``card`` is the model card; empty if unknown. ``answers`` counts the version's predictions.
+    ``labels`` counts the true authors that clients reported.
     """
     reference = Reference.of(card)
     seen, learned = answers["messages"], labels["labels"]
@@ -183,11 +180,10 @@ def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
 
 
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
-    """Returns the signal "estimated accuracy", which needs no labels.
+    """Returns the signal "estimated accuracy", which needs no labels; None with too few messages.
 
-    The signal is the mean of the calibrated confidences. The estimate is right only for messages by
-    authors that the model knows. The method is NannyML's confidence-based performance estimation
-    (CBPE). The result is None with too few messages.
+    The signal is the mean of the calibrated confidences. It is right only for messages by authors
+    that the model knows. The method is NannyML's confidence-based performance estimation (CBPE).
     """
     seen = answers["messages"]
     if seen < MIN_MESSAGES:

@@ -75,8 +75,8 @@ class QueueObserver:
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Returns how long the oldest task of the list ``name`` has waited, in seconds.
 
-        ``head`` is that task; None if the list is empty. The wait begins when the api sent the
-        task. If the task does not contain its time of sending, :class:`Sightings` estimates it.
+        ``head`` is that task; None if the list is empty. If the task has no time of sending,
+        :class:`Sightings` estimates its wait.
         """
         sightings = self._sightings[name]
         try:
@@ -91,11 +91,10 @@ class QueueObserver:
 
 
 class Sightings:
-    """Estimates the age of tasks that do not contain their time of sending.
+    """Estimates the age of tasks without a time of sending, which only the api writes.
 
-    Only the api writes the time of sending into a task. Other Celery clients write no such time.
-    This class remembers which task was the newest of a list at a certain time. While this task
-    still waits, all tasks ahead of it are older, and have waited at least since that time.
+    Remembers a list's newest task at several times. While such a task waits, all tasks ahead of it
+    have waited at least as long.
     """
 
     def __init__(self, client: Redis, name: str) -> None:

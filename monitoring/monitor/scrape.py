@@ -19,10 +19,9 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def scrape(url: str, families: Iterable[str]) -> dict[Series, float] | None:
-    """Returns a mapping from the series on a metrics page to their values.
+    """Returns the values of the series on the metrics page ``url``; None if the page can't be read.
 
-    ``url`` is the address of the page. The mapping has only the series whose names begin with one
-    of ``families``. Returns None if the page can't be read.
+    Leaves out series whose names begin with none of ``families``.
     """
     try:
         with DIRECT.open(url, timeout=TIMEOUT_S) as response:
@@ -47,11 +46,10 @@ class CounterGrowth:
     def growth(self, pages: Mapping[str, Mapping[Series, float] | None]) -> dict[Series, float]:
         """Returns the growth of each series since the last call, summed over all processes.
 
-        ``pages`` has the samples of each process, or None for a process that did not answer. A
-        process adds nothing if it did not answer, or if it answers for the first time. A process
-        that has restarted adds its counts since the restart. A process that is not in ``pages`` is
-        forgotten.
+        ``pages`` has the samples of each process, or None for a process that did not answer. The
+        first answer of a process adds nothing.
         """
+        # Processes that are not in ``pages`` are forgotten.
         self._last = {process: last for process, last in self._last.items() if process in pages}
         grown: dict[Series, float] = defaultdict(float)
         for process, page in pages.items():
@@ -60,5 +58,6 @@ class CounterGrowth:
             before, self._last[process] = self._last.get(process, page), page
             for series, value in page.items():
                 last = before.get(series, 0.0)
+                # If a count has fallen, the process has restarted and counted from 0.
                 grown[series] += value - last if value >= last else value
         return grown

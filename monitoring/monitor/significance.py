@@ -30,13 +30,13 @@ def mean_noise(variance: float, seen: int, reference: int) -> float:
 
 
 def share_above(expected: float, seen: int, reference: int) -> float:
-    """Returns the largest share in a sample that chance alone can explain.
+    """Returns Chernoff's bound (1952): the largest share in a sample that chance alone can explain.
 
     ``expected`` is the share in a reference sample. ``seen`` and ``reference`` are the two samples'
-    sizes. The result is Chernoff's bound (1952), which also holds for rare events: the
-    Kullback-Leibler divergence of the result from ``expected`` is
-    (1/seen + 1/reference) * ln(1/FALSE_ALARM).
+    sizes.
     """
+    # The bound also holds for rare events. The Kullback-Leibler divergence of the bound from
+    # ``expected`` is (1/seen + 1/reference) * ln(1/FALSE_ALARM).
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0
     for _ in range(50):
@@ -69,13 +69,13 @@ def divergence(first: Sequence[float], second: Sequence[float]) -> float:
 def divergence_noise(categories: int, seen: int, reference: int) -> float:
     """Returns how far two samples of one distribution may diverge by chance, in bits.
 
-    ``seen`` and ``reference`` are the samples' sizes. For small differences the divergence, in
-    nats, is an eighth of the chi-squared distance of the two samples. That distance, divided by
-    (1/seen + 1/reference), has a chi-squared distribution with ``categories - 1`` degrees of
-    freedom.
+    ``seen`` and ``reference`` are the samples' sizes.
     """
     if categories < 2:
         return 1.0
+    # For small differences the divergence, in nats, is an eighth of the chi-squared distance of the
+    # two samples. That distance, divided by (1/seen + 1/reference), has a chi-squared distribution
+    # with ``categories - 1`` degrees of freedom.
     quantile = chi_squared_quantile(categories - 1)
     return min(1.0, quantile * (1 / seen + 1 / reference) / (8 * math.log(2)))
 
@@ -83,10 +83,10 @@ def divergence_noise(categories: int, seen: int, reference: int) -> float:
 def chi_squared_quantile(freedom: int) -> float:
     """Returns the value that a chi-squared variable exceeds with probability ``FALSE_ALARM``.
 
-    ``freedom`` is the number of degrees of freedom. The result is an approximation: it treats the
-    cube root of the variable as normal, as in Wilson and Hilferty 1931, "The Distribution of
-    Chi-Square".
+    ``freedom`` is the number of degrees of freedom. The approximation is from Wilson and Hilferty
+    1931, "The Distribution of Chi-Square".
     """
+    # The approximation treats the cube root of the variable as normal.
     ninth = 2 / (9 * freedom)
     return float(freedom * (1 - ninth + _Z * math.sqrt(ninth)) ** 3)
 
@@ -94,9 +94,8 @@ def chi_squared_quantile(freedom: int) -> float:
 def pooled(seen: Sequence[int], reference: Sequence[float]) -> tuple[list[float], list[float]]:
     """Returns the shares of two distributions, with all rare categories pooled into one category.
 
-    ``seen`` has the count of each category; at least one count is not 0. ``reference`` has the
-    share of each category; the shares add up to 1. A category is rare if its share in
-    ``reference``, times the sum of the counts, is less than :data:`MIN_EXPECTED`.
+    ``seen`` has counts, not all 0. ``reference`` has shares that add up to 1. A category is rare if
+    its share in ``reference``, times the sum of the counts, is less than :data:`MIN_EXPECTED`.
     """
     total = sum(seen)
     ours, theirs = [0.0], [0.0]

@@ -1,8 +1,7 @@
 """Keeps the alerts that Alertmanager sends to the monitor, so that the console can show them.
 
-Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while the
-alert fires. An alert that is not repeated counts as ended, even if its end was never reported. The
-Watchdog is an alert that always fires. It shows that Alertmanager can reach the monitor.
+Alertmanager posts to ``/alerts``, and repeats each firing alert every minute. An alert that is not
+repeated counts as ended.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ MAX_ALERTS = 100
 MAX_MESSAGE_BYTES = 2**20
 #: Maximum number of characters that are kept of each text of an alert.
 MAX_TEXT_LENGTH = 2000
-#: Name of the alert that always fires. The console does not show this alert.
+#: Name of the alert that always fires, which shows that Alertmanager can reach the monitor. The
+#: console does not show this alert.
 WATCHDOG = "Watchdog"
 
 #: Order in which alerts are shown; an unknown severity comes last.
@@ -106,12 +106,11 @@ class Alerts:
                 del received[max(received, key=lambda key: _order(received[key][1]))]
 
     def firing(self) -> FiringAlerts | None:
-        """Returns the firing alerts; None if it is unknown whether any alert fires.
+        """Returns the firing alerts except the Watchdog; None if the alerts are unknown.
 
-        The Watchdog is left out. The firing alerts are unknown until Alertmanager's first message,
-        and if Alertmanager has sent nothing, not even the Watchdog, for :data:`FORGET_AFTER_S`
-        seconds. They are also unknown for :data:`SETTLED_AFTER_S` seconds after Alertmanager's
-        first message, unless an alert other than the Watchdog fires.
+        If no alert fires, the result is None until :data:`SETTLED_AFTER_S` seconds after
+        Alertmanager's first message. After :data:`FORGET_AFTER_S` seconds without a message, the
+        result is None again.
         """
         now = time.monotonic()
         with self._lock:

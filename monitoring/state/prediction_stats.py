@@ -23,8 +23,8 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 class PredictionStats:
     """Counts the model's predictions, for the worker's metrics and for the quality monitor.
 
-    The thread that runs the model only adds the arrays of each batch to a list. Another thread
-    counts many batches at once, because counting each batch alone takes several times as long.
+    The model's thread adds batches. Another thread calls :meth:`take`, which counts the predictions
+    of all added batches.
     """
 
     def __init__(self, metrics: WorkerMetrics, authors: Sequence[str], threshold: float) -> None:
@@ -65,6 +65,7 @@ class PredictionStats:
         with self._lock:
             batches, self._batches = self._batches, []
             counts, self._counts = self._counts, Counter()
+        # Counting each batch alone takes several times as long.
         if batches:
             best = np.concatenate([batch[0] for batch in batches])
             confidence = np.concatenate([batch[1] for batch in batches]).astype(np.float64)

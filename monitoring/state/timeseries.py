@@ -27,8 +27,8 @@ def key(machine: str) -> str:
 async def read(cache: Redis, machine: str, count: int) -> tuple[list[bytes], bytes | None]:
     """Returns a machine's ``count`` newest chart points and its firing alerts, as JSON.
 
-    The oldest of these points comes first. Points that can't be read are left out. The alerts are
-    None if they are absent or can't be read. Raises ``RedisError``.
+    The oldest point comes first. Unreadable points are left out. Unreadable or absent alerts are
+    None. Raises ``RedisError``.
     """
     async with cache.pipeline(transaction=False) as pipe:
         pipe.lrange(key(machine), 0, count - 1)

@@ -1,8 +1,7 @@
 """Keeps counts of the last minutes in Redis, so that the counts outlive the counting processes.
 
-A window is a stretch of time that ends now. A window is cut into slices. Each slice is a Redis hash
-under a key of its own. The key expires once the slice is older than the window. Many processes add
-to the present slice. A reader adds up all slices of the window.
+A window is a period that ends now. Each slice of the window is a Redis hash that expires. Processes
+add to the present slice, and readers add up all slices.
 """
 
 from __future__ import annotations
@@ -58,6 +57,7 @@ class Window:
         keys = [self._key(version, self._slice())]
         if self._kind == ANSWERS:  # labels may arrive for a version that no longer answers
             keys.append(VERSIONS)
+        # The key expires once the slice is older than the window.
         lasts = int(self.seconds + 2 * self._step) + 1
         pairs = [each for pair in counts.items() for each in pair]
         pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
@@ -93,11 +93,9 @@ class Window:
 
 
 def versions(client: Redis, seconds: float) -> list[str]:
-    """Returns a list of the model versions that answered recently, the latest first.
+    """Returns the model versions that answered in the last ``seconds`` seconds, the latest first.
 
-    An answer is recent if it is at most ``seconds`` old. Redis keeps the versions in a sorted set.
-    This function removes from this set each version whose last answer is older. Raises
-    ``RedisError``.
+    Removes older versions from the sorted set in Redis. Raises ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)

@@ -64,11 +64,10 @@ class Admission:
         messages: Sequence[ValidMessage | Failure],
         outcomes: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
-        """Returns a chunk's outcomes under the message ids that the client computed.
+        """Returns a chunk's outcomes by the message ids that the client computed.
 
-        ``outcomes`` has the outcomes under the ids that this worker computed. A message's id
-        depends on the model version. If client and worker used the same version, they computed the
-        same ids. In this case the result is empty, because ``outcomes`` has these ids already.
+        ``outcomes`` has the outcomes by this worker's ids. The result is empty if client and worker
+        have the same ids.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

@@ -24,8 +24,8 @@ class Predictor(Protocol):
     def launch(self, texts: Sequence[str]) -> Any:
         """Starts to compute a batch of texts. Returns a handle for :meth:`collect`.
 
-        On an NVIDIA GPU, the caller continues while the GPU computes. On another device, the caller
-        may have to wait. If the model fails on the batch, :meth:`collect` raises the error.
+        If the model fails on the batch, :meth:`collect` raises the error. On devices other than
+        NVIDIA GPUs, the caller may have to wait.
         """
 
     def collect(self, launched: Any) -> list[Prediction]:
@@ -58,10 +58,8 @@ class Computation:
     def compute(self, messages: Sequence[ValidMessage], launched: Any = None) -> dict[str, Outcome]:
         """Returns the outcomes of the messages, by message id.
 
-        ``launched`` is the handle that :meth:`launch` returned. If it is None, this method launches
-        the messages first. If the model raises an error, this method computes each half of the
-        messages separately. The halving goes on until the message that breaks the model is alone.
-        Only this message fails.
+        ``launched`` is the handle from :meth:`launch`. If the handle is None, launches the messages
+        first.
         """
         if not messages:
             return {}
@@ -77,6 +75,7 @@ class Computation:
         except ModelError as error:
             if len(messages) == 1:
                 return {messages[0].id: Failure(messages[0].id, ModelFailed.code, str(error))}
+        # Halving goes on until the message that breaks the model is alone. Only this message fails.
         middle = len(messages) // 2
         return self.compute(messages[:middle]) | self.compute(messages[middle:])
 

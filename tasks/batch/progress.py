@@ -53,12 +53,12 @@ class Progress:
     def part(self, work: int) -> Chunk:
         """Returns a smaller chunk, called a part, with the next messages that have no outcome yet.
 
-        ``work`` limits the work of the part, in units of :mod:`tasks.work`, but the part has at
-        least one message. Only the first part keeps the time at which the whole chunk was sent, so
-        that the wait in the queue is measured once.
+        ``work`` limits the part's work, in units of :mod:`tasks.work`. The part has at least one
+        message.
         """
         start = len(self.outcomes)
         end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)
+        # Only the first part keeps the time of sending: the wait in the queue is measured once.
         rest = msgspec.structs.replace(self.chunk, sent_at=None) if start else self.chunk
         return slice_chunk(rest, start, end)
 

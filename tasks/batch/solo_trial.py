@@ -48,16 +48,12 @@ class SoloTrial:
         started: float,
         heartbeat: Callable[[], None],
     ) -> None:
-        """Computes the messages of the batch that have no outcome yet, one message at a time.
+        """Computes and stores the outcomes that the batch lacks, one message at a time.
 
-        Stores each outcome immediately. Tries no further message after :data:`MAX_PASS_S` seconds:
-        a later pass (a later batch of this chunk) gets the messages not tried yet.
-
-        Calls ``heartbeat()`` before each message. Each call restarts the time limit after which the
-        worker would end as hung.
-
-        ``wanted`` maps ids to the messages that no earlier pass has computed. ``version`` is the
-        model's version. ``started`` is the monotonic time in seconds at which this pass began.
+        After :data:`MAX_PASS_S` seconds, leaves the other messages to a later pass (a later batch
+        of this chunk). ``wanted`` has the messages that no earlier pass computed, by id.
+        ``started`` is the monotonic time in seconds at which this pass began. Calls ``heartbeat()``
+        before each message.
         """
         [admitted] = batch.admitted
         for index, message in enumerate(admitted):
@@ -67,7 +63,7 @@ class SoloTrial:
             if batch.computed and time.monotonic() > started + MAX_PASS_S:
                 batch.keep_first(index)
                 break
-            heartbeat()
+            heartbeat()  # restarts the time limit after which the worker would end as hung
             batch.computed[id] = self._try(wanted[id], batch, version)
 
     def _try(self, message: ValidMessage, batch: InFlightBatch, version: str) -> Outcome:

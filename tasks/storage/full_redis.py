@@ -1,10 +1,7 @@
 """A Redis client whose commands also work while the memory of Redis is full.
 
-A full Redis refuses every command that may need memory: taking a task, storing its result,
-registering a worker. A queue that fills Redis could then never be emptied. But Redis 7 and Valkey
-run a script with the flag ``allow-oom`` even when they are full. So a command that was refused is
-sent again within a script with this flag. An older Redis does not know the flag, and refuses the
-script, too.
+A refused command is sent again within a script with the flag ``allow-oom``, which needs Redis 7 or
+Valkey. Otherwise workers could never empty a queue that fills Redis.
 """
 
 from __future__ import annotations
@@ -18,9 +15,12 @@ from redis.exceptions import OutOfMemoryError
 
 from tasks.storage.lua_scripts import own_script
 
+#: Flag with which Redis 7 and Valkey run a script even when they are full. Without the flag, a full
+#: Redis refuses every command that may need memory: taking a task, storing its result, registering
+#: a worker.
 _ALLOW = "#!lua flags=allow-oom\n"
 _RUN = _ALLOW + own_script("run_command")
-#: Part of the error of an older Redis, which does not know the flag ``allow-oom``.
+#: Part of the error with which an older Redis refuses a script with the flag ``allow-oom``.
 _UNKNOWN = "compiling script"
 #: A command that waits. In a script, this command would return at once.
 _WAITS = "BLMOVE"
@@ -98,11 +98,12 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        Also repeats each later command whose response is 0 or empty. Such a command may need a key
-        that a refused command did not write, for example to set the key's time to live.
+        Also sends again each later command whose response is 0 or empty.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))
+        # A command with response 0 or empty may need a key that a refused command did not write,
+        # for example to set the key's time to live.
         indices = [i for i in following if refused[i] or not responses[i]]
         again = self._send_all(connection, [(allowed(commands[i][0]), {}) for i in indices])
         for i, response in zip(indices, again, strict=True):
@@ -128,7 +129,6 @@ def _final_response(first: Any, second: Any) -> Any:
     """Returns the response that counts for a command that was sent again as a script.
 
     ``first`` is the response to the command, or its error. ``second`` is the response to the
-    script, or its error. ``second`` counts, unless an older Redis refused the script because of
-    the flag ``allow-oom``.
+    script, or its error. ``first`` counts only if Redis does not know the flag ``allow-oom``.
     """
     return first if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

@@ -11,10 +11,10 @@ FOLDER = Path(__file__).with_name("lua")
 def read_script(path: Path, *shared: str) -> str:
     """Returns the text of the script in ``path``, without comments and indentation.
 
-    ``shared`` are the names of files of this package. Their functions come before the script.
-    Comments and indentation are removed, because Redis reads and hashes the script at each call.
+    ``shared`` has names of files of this package. Their functions come before the script.
     """
     files = [FOLDER / f"{name}.lua" for name in shared] + [path]
+    # Redis reads and hashes the script at each call, so a short script saves time.
     lines = (line.strip() for file in files for line in file.read_text().splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("--"))
 

@@ -1,9 +1,7 @@
 """Pending results: results promised with HTTP 202, kept at the broker until fetched or expired.
 
-A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
-live (``volatile-lru``) keeps pending results, even if the cache is full. The value is empty until
-the message has its outcome, and then holds the outcome. The key and the task are written in one
-step, so that no crash leaves one without the other.
+A pending result is a Redis key without a time to live. So a Redis with ``volatile-lru`` keeps
+pending results, even if the cache is full.
 """
 
 from __future__ import annotations
@@ -54,12 +52,13 @@ Call = Callable[..., Awaitable[Any]]
 def add_command(
     ids: Sequence[str], until: float, max_results: int, queue: str = "", task: bytes = b""
 ) -> list[str | bytes | float]:
-    """Returns the Redis command that adds pending results and queues their task, in one step.
+    """Returns the Redis command that adds pending results and queues their task.
 
-    ``ids`` are message ids. ``until`` is the Unix time until which the results are kept. If the
-    task was queued before, ``task`` is empty. Redis responds 1 if it added the results. If there
-    would be more than ``max_results`` pending results, Redis only queues the task, and responds 0.
+    ``ids`` are message ids. The results are kept until the Unix time ``until``. If ``task`` is
+    empty, Redis only adds the results. If more than ``max_results`` results would be pending, Redis
+    only queues the task, and responds 0, not 1.
     """
+    # One step writes results and task, so that no crash leaves one without the other.
     keys = [PROMISES, queue] if task else [PROMISES]
     return ["EVAL", _ADD, len(keys), *keys, max_results, until, task, *ids]
 
@@ -133,8 +132,8 @@ class PendingResults:
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
         """Adds a pending result for each of ``ids``, and queues their task in the same step.
 
-        If ``task`` is empty, only adds the results, because the task was queued before. If there
-        would be too many pending results, only queues the task, and returns False.
+        If ``task`` is empty, only adds the results. If there would be too many pending results,
+        only queues the task, and returns False.
         """
         until = time.time() + self._ttl_s
         return bool(await self._broker(*add_command(ids, until, self._max_results(), queue, task)))
@@ -177,12 +176,12 @@ class PendingResults:
     async def find(self, id: str, explain: bool = False) -> Outcome | None:
         """Returns the outcome of the message ``id``; None while the outcome is pending.
 
-        If ``explain`` is true and several outcomes are stored, prefers an outcome with evidence.
+        If ``explain`` is true, prefers an outcome with evidence.
 
         Raises:
             KeyError: the message was never accepted, or its outcome has expired.
             BrokerUnavailable: no outcome was found, and the broker can't be reached.
-            CacheUnavailable: no outcome was found. The broker can be reached, but the cache can't.
+            CacheUnavailable: no outcome was found, and only the cache can't be reached.
         """
         keys = [prefix + id for prefix in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
         # Both servers are asked at once, so that two silent servers cost one timeout and not two.

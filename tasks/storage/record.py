@@ -1,7 +1,7 @@
-"""Encodes outcomes for Redis as records. A record is a JSON array without the message id.
+"""Encodes outcomes for Redis as records: JSON arrays without the message id, which is in the key.
 
-The id is in the key. A record is less than half as long as the JSON object of an attribution. This
-saves much memory, because attributions take most of the memory of Redis.
+A record is less than half as long as an attribution's JSON object. Attributions take most of the
+memory of Redis.
 """
 
 from __future__ import annotations

@@ -1,12 +1,7 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-The broker gets the replies and the outcomes of pending results. The cache gets the attributions of
-the batch. If broker and cache are one server, one round trip stores the attributions and sends the
-replies. If they are two servers, a second round trip sends the replies, even if the cache could not
-store the attributions.
-
-The round trip that sends the replies also asks which messages have a pending result. Few messages
-have one. A further round trip stores the outcomes of these messages.
+If cache and broker are one server, replies and results share one round trip. If not, a second round
+trip sends the replies, even if the cache has failed.
 """
 
 from __future__ import annotations
@@ -42,15 +37,16 @@ class ReplyQueue:
     ) -> None:
         """Queues the replies to ``chunks`` on ``pipe``, after the commands that store results.
 
-        So results are stored before clients get the replies. Does nothing if broker and cache are
-        two servers. ``promised`` maps message ids to outcomes. A client may fetch an outcome later
-        by such an id. One command on ``pipe`` gets an option ``then``, which is a function. The
-        pipeline has to call this function with the command's response.
+        Does nothing if broker and cache are two servers. ``promised`` has the outcomes by all ids
+        that clients may ask for. ``pipe`` must support the option ``then`` of a command: a function
+        that the pipeline calls with the command's response.
         """
         if self.apart:
             return
         if promised:
+            # Asks which messages have a pending result.
             pipe.execute_command("MGET", *_keys(promised), then=partial(self._keep, promised))
+        # Last on the pipeline, so that results are stored before clients get the replies.
         _queue(pipe, chunks, outcomes)
 
     def send(
@@ -80,6 +76,7 @@ class ReplyQueue:
         """
         pairs = zip(promised.items(), values, strict=False)
         pending = {id: outcome for (id, outcome), value in pairs if value is not None}
+        # Few messages have a pending result, so this additional round trip is rare.
         if pending:
             self._broker.execute_command(*keep_command(pending))
 

@@ -38,13 +38,13 @@ def keys(ids: Iterable[str]) -> list[str]:
 
 
 def decode(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
-    """Returns a mapping from message ids to the outcomes that Redis has for them.
+    """Returns the outcomes that Redis has, by message id. Marks attributions as cached.
 
-    ``values`` has the value in Redis for each of ``ids``, or None. Attributions are marked as
-    cached. A value that can't be decoded is left out, so that a worker computes its message again
-    and overwrites the value.
+    ``values`` has the value in Redis for each of ``ids``, or None. Leaves out values that can't be
+    decoded.
     """
     outcomes = {id: unpack(id, raw) for id, raw in zip(ids, values, strict=True) if raw is not None}
+    # If a value is left out, a worker computes the message again and overwrites the value.
     return {id: outcome for id, outcome in outcomes.items() if outcome is not None}
 
 
@@ -56,10 +56,10 @@ class AttributionCache:
         self._ttl_s = ttl_s
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Returns a mapping from message ids to the outcomes that the cache has.
+        """Returns the outcomes that the cache has, by message id. Takes one round trip.
 
-        An outcome is an attribution, or the failure of a dead letter. Other failures are not read,
-        so that their messages are tried again. Takes one round trip.
+        The outcomes are attributions and the failures of dead letters. Messages with other failures
+        are tried again.
         """
         if not ids:
             return {}
@@ -78,10 +78,10 @@ class AttributionCache:
             pipe.execute_command("EVAL", _PUT, len(names), *names, self._ttl_s, *values)
 
     def count_trial(self, id: str) -> int:
-        """Counts one more trial of a message. Returns the number of trials, including this one.
+        """Counts one more trial of a message. Returns the number of trials, including this trial.
 
-        A trial computes a message alone, after a worker died while it had the message. The trial is
-        counted before it begins, so that a trial that kills the worker counts, too.
+        A trial computes a message alone. The trial must be counted before it begins, because a
+        trial may kill the worker.
         """
         try:
             with self._client.pipeline() as pipe:

@@ -1,7 +1,7 @@
 """Handles Redis keys that hold a wrong type, such as a string where Byline stores a list.
 
-Every command on such a key fails for ever, so Byline deletes the key. A key without Byline's prefix
-may belong to another application. Byline renames such a key to ``byline:wrong_type:…`` instead.
+Commands on such a key fail for ever, so Byline deletes the key. A key without Byline's prefix may
+be another application's, so Byline renames that key to ``byline:wrong_type:…``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
 """Handles HTTP on one connection: uvicorn's protocol, with limits for time and size.
 
-- A client has :data:`REQUEST_S` seconds to send a whole request.
-- A stopping process still takes requests on its idle connections for :data:`STOPPING_S` seconds.
-  The response to such a request tells the client to open another connection for its next request.
-- An invalid request gets a problem document, after the responses to the complete requests before
-  it. Then the connection closes.
-- If a response is sent before the whole request has arrived, the connection closes, too.
+An invalid request gets a problem document after all earlier responses. Then the connection closes.
+The connection also closes if a response is sent before the whole request has arrived.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Flow control: stops reading from a client that has several unanswered requests.
-
-uvicorn pauses reading, too, but resumes when the application asks for a request's body. In a test
-without this module, a client sent 60 MB of requests after a slow request. uvicorn parsed all
-these requests, and used a hundred bytes of memory for each byte of a request.
-"""
+"""Flow control: stops reading from a client that has several unanswered requests."""
 
 from __future__ import annotations
 
@@ -30,5 +25,8 @@ class HeldFlow(FlowControl):
 
     def resume_reading(self) -> None:
         """Reads from the client again. Does nothing between :meth:`hold` and :meth:`release`."""
+        # uvicorn resumes when the application asks for a request's body. In a test without this
+        # check, a client sent 60 MB of requests after a slow request. uvicorn parsed all these
+        # requests, and used a hundred bytes of memory for each byte of a request.
         if not self._held:
             super().resume_reading()

@@ -1,12 +1,7 @@
 """Limits how many bytes a request's head, HTTP chunk sizes and trailers may have.
 
-The HTTP parser has no such limits: it stores a header of any length. So Byline counts the bytes as
-they arrive, before it checks the client's API key. Byline counts piece by piece. A piece has up to
-:data:`PIECE_BYTES` bytes. If a head or a body begins within a piece, the count starts with the next
-piece.
-
-A chunked body is a series of HTTP chunks. Each HTTP chunk has its size before its data. Trailers
-are header fields after the last HTTP chunk.
+The HTTP parser accepts any size. So Byline counts the bytes as they arrive, before it checks the
+client's API key.
 """
 
 from __future__ import annotations

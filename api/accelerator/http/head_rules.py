@@ -1,7 +1,7 @@
 """Checks request heads against rules of RFC 9110 and 9112 that the parser does not check.
 
-A load balancer and Byline must understand a request in the same way. If a request has two ``Host``
-fields, for example, the load balancer might use the first, and Byline the second.
+Otherwise a load balancer and Byline might understand a request differently, for example a request
+with two ``Host`` fields.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Closes a connection late, so that a client that is still sending gets its last response.
 
-If a server closes a connection with unread input, the kernel sends a reset, and the client loses
-the response. So Byline closes its sending side first. Then Byline reads and discards input until
-the client closes too, or until one of the limits below is reached. This is known as a lingering
-close.
+Byline closes its sending side first. Then Byline discards input until the client closes, or until a
+limit below is reached (a lingering close).
 """
 
 from __future__ import annotations
@@ -49,6 +47,7 @@ class Lingering(asyncio.Protocol):
             next((each for each in self.all if not each.unsent), oldest).end()
         self.all[self] = None
         transport.set_protocol(self)
+        # A close with unread input would send a reset, and the client would lose the response.
         transport.write_eof()
         transport.resume_reading()
 

@@ -1,9 +1,4 @@
-"""Parses HTTP piece by piece, checks size limits, and finds out who caused an error.
-
-The parser calls methods of the connection while it parses. If a method raises an exception, the
-parser raises an error that wraps the exception. This module finds out whether the client or a
-defect of Byline caused the exception.
-"""
+"""Parses HTTP piece by piece, checks size limits, and tells bad requests from Byline's defects."""
 
 from __future__ import annotations
 
@@ -38,9 +33,8 @@ class ParsingConnection(WriteTimeoutProtocol):
     def _parse(self, data: bytes) -> None:
         """Parses bytes from the client, and ignores offers to upgrade to another protocol.
 
-        After such an offer, the parser would treat the request's body as data of the new
-        protocol. So a new parser parses the request again without the offer. Raises
-        ``HttpParserError`` or ``BylineError``.
+        Raises:
+            HttpParserError, BylineError: the request is invalid, or a parser callback failed.
         """
         self._at_boundary = False
         while True:
@@ -49,6 +43,8 @@ class ParsingConnection(WriteTimeoutProtocol):
             except httptools.HttpParserUpgrade as offer:
                 if self._method == b"CONNECT":
                     raise BadRequest("this server is no proxy") from None
+                # After an offer, the parser would treat the body as data of the new protocol. So a
+                # new parser parses the request again, without the offer.
                 kept = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
                 version = self._version.encode()
                 head = [b"%s %s HTTP/%s" % (self._method, self.url, version), *kept, b"", b""]
@@ -99,6 +95,7 @@ def error_to_send(error: Exception) -> BylineError:
     at most once a minute.
     """
     cause, context = error, error.__context__
+    # The parser wraps an exception that was raised in a callback.
     if isinstance(error, httptools.HttpParserCallbackError) and isinstance(context, Exception):
         cause = context
     if isinstance(cause, BylineError):

@@ -1,8 +1,7 @@
 """ASGI middleware: makes BentoML's API for lists of messages also take a single message.
 
-A batchable API of BentoML takes lists only. BentoML's documentation solves this with a second
-service in front of the first. That costs a second HTTP request, and JSON is encoded and decoded a
-second time. This middleware costs almost no time.
+A batchable API of BentoML takes lists only. A second service in front, as in BentoML's
+documentation, would cost a second HTTP request.
 """
 
 from __future__ import annotations

@@ -20,10 +20,9 @@ FRESH_S = 0.001
 
 
 class InFlightSnapshot(NamedTuple):
-    """The number of chunks in flight at one moment, and when their replies are expected.
+    """The number of chunks with a credit at one moment, and when their replies are expected.
 
-    Only chunks that hold a credit are counted. A credit is a permit to have one chunk in flight. A
-    chunk that has stalled holds no credit. Some chunks of urgent messages never hold a credit.
+    A credit is a permit to be in flight. ``InFlight.with_credit`` says which chunks hold a credit.
     """
 
     #: ``InFlight.changes`` at that moment.
@@ -47,9 +46,8 @@ class Admission:
     ) -> None:
         """``waiting`` maps each kind (see ``Entry.kind``) to the queue of its unsent messages.
 
-        Each estimate reads the mapping again, so the caller can add and remove queues.
-        ``chunk_work`` limits the work of a chunk of several messages, in units of
-        :mod:`tasks.work`.
+        The caller can add and remove queues between two calls. ``chunk_work`` limits the work of a
+        chunk of several messages, in units of :mod:`tasks.work`.
         """
         self._latency_model = latency_model
         self._in_flight = in_flight
@@ -65,15 +63,11 @@ class Admission:
     def too_late(self, entry: Entry) -> bool:
         """Returns whether to refuse a message because of a deadline.
 
-        True if the message would be answered after its own deadline, or if another message of the
-        same chunk would miss a deadline because of this message. False if the message's own
-        deadline has passed already, because the version queue drops such a message.
-
-        Also False if no other message is ahead. Otherwise one slow batch could raise the estimate
-        above every deadline. Then every message would be refused, even if nothing else waits. The
-        estimate would stay too high, because only a new answer lowers the estimate.
+        True if the message would miss its own deadline, or would make another message of its chunk
+        late. Always False if the deadline is None or has passed, or if no other message is ahead.
         """
         now, deadline = time.time(), entry.deadline
+        # The version queue drops a message whose deadline has passed.
         if deadline is None or now > deadline:
             return False
         work_ahead = sum(queue.work for kind, queue in self._waiting.items() if kind < entry.kind)
@@ -81,6 +75,9 @@ class Admission:
         if same_kind:
             same_kind_ahead = same_kind.ahead_of(entry)
         work_ahead += same_kind_ahead
+        # Without this exception, one slow batch could raise the estimate above every deadline. Then
+        # every message would be refused, even if nothing else waits. The estimate would stay too
+        # high, because only a new answer lowers the estimate.
         if not work_ahead and not self._current_snapshot().chunks:
             return False
         latest = now + sum(self._time_until_done(work_ahead + entry.work))

@@ -1,8 +1,7 @@
 """Finds out why a message missed its deadline: Byline was too slow, or the deadline was too short.
 
-A deadline is too short if an answer takes longer even when Byline has no other message. If a
-message misses such a deadline, this is no failure of Byline. If a message misses a longer deadline,
-for example because other messages were ahead of it, Byline was too slow.
+A deadline is too short if even an idle Byline would miss the deadline. Such a miss is no failure of
+Byline.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ WEIGHT = 0.1
 class IdleLatency:
     """The time that an answer takes when no other message is ahead.
 
-    The estimate of this time is the lowest running mean so far. So the estimate does not rise if
-    Byline becomes slow, and a missed deadline still counts as a failure of Byline.
+    The estimate of this time is the lowest running mean so far.
     """
 
     def __init__(self) -> None:
@@ -47,6 +45,8 @@ class IdleLatency:
         """Records that an answer took ``seconds`` seconds, while no other message was ahead."""
         self._answers += 1
         self._mean += (seconds - self._mean) * max(WEIGHT, 1 / self._answers)
+        # The estimate does not rise if Byline becomes slow. So a missed deadline still counts as a
+        # failure of Byline.
         self._lowest = min(self._lowest, self._mean)
 
 
@@ -74,9 +74,10 @@ def deadline_failure(entry: Entry, idle: IdleLatency) -> Failure:
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
     """Returns the outcome for the caller, given the outcome that a worker sent.
 
-    A worker does not know which deadlines were too short. So a worker sends one code for all missed
-    deadlines, and this function puts the right code into each of these failures.
+    If the message missed its deadline, the failure gets the code that says why.
     """
+    # A worker does not know which deadlines were too short, and sends one code for all missed
+    # deadlines.
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
         return deadline_failure(entry, idle)
     return outcome

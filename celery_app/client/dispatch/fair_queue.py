@@ -1,10 +1,7 @@
 """A queue of messages that serves all API keys fairly, however many messages each key sends.
 
-The method is deficit round robin (Shreedhar and Varghese, 1995). The API keys with waiting messages
-take turns. In each turn, a key may send a fixed amount of work. Work is counted in short messages:
-a long message counts as several (:mod:`tasks.work`). A key keeps the unused part of this amount for
-its next turn. So a key with long messages and a key with short messages send the same amount of
-work.
+The method is deficit round robin (Shreedhar and Varghese, 1995). In its turn, a key may send a
+fixed amount of work (:mod:`tasks.work`). A key keeps the unused rest for its next turn.
 """
 
 from __future__ import annotations
@@ -34,9 +31,9 @@ class Share:
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
         """Moves the owner's oldest messages to the list ``taken``, and returns their work.
 
-        The parameter ``room`` is the work that still fits into the chunk. The parameter ``allowed``
-        is the work that the owner may send now. Both parameters and the result are in units of
-        :mod:`tasks.work`. If ``taken`` is empty, the first message may be larger than ``room``.
+        ``room`` is the work (:mod:`tasks.work`) that still fits into the chunk. ``allowed`` is the
+        work that the owner may send now. If ``taken`` is empty, the first message may be larger
+        than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -100,17 +97,16 @@ class FairQueue:
                 share.deficit -= moved
             if taken and share.entries[0].work > work:
                 break  # the turn goes on with the next chunk
+            # The unused rest is kept. So keys with long and with short messages send the same work.
             share.deficit += QUANTUM
             self._turns.rotate(-1)
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Removes urgent messages from the queue, and returns them as a list.
+        """Removes urgent messages (see ``Entry.urgent``) from the queue, and returns them.
 
-        An urgent message must be sent even if no credit is free (see ``Entry.urgent``). A credit is
-        a permit to have one chunk in flight. The list has at least one message, if any urgent
-        message waits. A list of several messages has at most ``work`` units of work
-        (:mod:`tasks.work`) in total.
+        The list has at least one message, if any urgent message waits. A list of several messages
+        has at most ``work`` units of work in total.
         """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
@@ -155,8 +151,7 @@ class FairQueue:
         """Returns a list of the newest messages, without removing them from the queue.
 
         The newest message of each owner comes first, then the second newest of each owner, and so
-        on. The list ends when its total work is at least ``work``, or when it has all messages of
-        the queue. ``work`` is in units of :mod:`tasks.work`.
+        on. The list ends when its work reaches ``work`` (:mod:`tasks.work`).
         """
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]

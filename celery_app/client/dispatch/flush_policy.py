@@ -56,9 +56,8 @@ class FlushPolicy:
     def due(self, waiting: int) -> bool:
         """Returns whether to send the waiting messages as a chunk now.
 
-        The parameter ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. If a
-        short delay is better, this method returns False, and wakes the dispatcher after the delay.
-        While all credits are taken, this method returns False and sets no timer.
+        ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. While all credits
+        are taken, this method returns False and sets no timer.
         """
         in_flight = self._in_flight.with_credit
         if not in_flight:

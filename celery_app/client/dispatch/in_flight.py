@@ -1,8 +1,7 @@
 """The chunks in flight: tasks that were sent to the workers and have no reply yet.
 
-For each model version, a process has a few credits. A credit is a permit to have one chunk in
-flight. A chunk holds its credit until its reply comes, or until the chunk has stalled. Without a
-free credit, further messages wait.
+A credit is a permit to have one chunk in flight, for one model version. A chunk holds its credit
+until its reply comes, or until the chunk has stalled.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ class InFlight:
     def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
         """A chunk that has no reply after ``answer_s`` seconds is given up.
 
-        A chunk has stalled if it has no reply after several times the expected time. The expected
-        time is the time that a chunk with the work ``chunk_work`` should take. A chunk of several
-        messages has at most this work. ``chunk_work`` is in units of :mod:`tasks.work`.
+        ``chunk_work`` is the largest work of a chunk of several messages, in units of
+        :mod:`tasks.work`. A chunk without a reply has stalled after several times the time that
+        this work should take.
         """
         self._answer_s = answer_s
         self._latency_model = latency_model
@@ -71,8 +70,8 @@ class InFlight:
     def with_credit(self) -> list[InFlightChunk]:
         """The chunks that hold a credit, which is a permit to be in flight.
 
-        A chunk loses its credit when it has stalled. A chunk of urgent messages may be sent without
-        a free credit. Such a chunk holds no credit, since other chunks must not wait for it.
+        A chunk that has stalled holds no credit. A chunk of urgent messages holds no credit if it
+        was sent without a free credit.
         """
         expected_s = self._latency_model.seconds(self._chunk_work)
         hold_s = max(STALLED_MIN_S, STALLED_FACTOR * expected_s) if expected_s else UNKNOWN_S
@@ -80,6 +79,7 @@ class InFlight:
         return [
             chunk
             for chunk in self._in_flight.values()
+            # Other chunks must not wait for a chunk that was sent without a free credit.
             if chunk.sent_at > stalled and not chunk.entries[0].without_credit
         ]
 

@@ -23,13 +23,12 @@ class KeyQuota:
     def has_room(self, owner: str, size: int) -> bool:
         """Returns whether to accept an owner's request with messages of the total size ``size``.
 
-        A request that fits into the free capacity is accepted. Any other request is accepted if the
-        owner's messages, including this request, take at most the owner's share of the capacity.
-        The owners whose messages the dispatcher holds have equal shares. An owner without messages
-        in the dispatcher may send a request of any size. Without this exception, a valid request
-        could be refused for ever.
+        An owner without messages here may send any request. Any other request must fit into the
+        free capacity or, together with the owner's other messages, into the owner's equal share.
         """
         held = self._owners.get(owner, 0)
+        # Without the exception for owners without messages, a valid request could be refused for
+        # ever.
         if not held or self._taken + size <= self._capacity:
             return True
         return held + size <= self._capacity // len(self._owners)

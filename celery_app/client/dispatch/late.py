@@ -44,11 +44,10 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns a list of pairs, one for each entry, in order: the entry and its outcome.
+        """Returns each entry with its outcome, in order.
 
-        The outcome is None if the caller can fetch it later. The parameter ``joined`` holds all
-        entries of one request. If ``deadline_first`` is True, the caller's wait has ended because
-        the deadline has passed. In this case, late messages fail, and no outcome is kept.
+        None means that the caller can fetch the outcome later. ``joined`` holds all entries of one
+        request. ``deadline_first`` is True if the deadline ends the wait: late messages then fail.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
         failures = await self._promise(late, deadline_first) if late else {}
@@ -114,9 +113,8 @@ class LateMessages:
     def _release_later(self, entry: Entry) -> None:
         """Releases a message's pending result at the broker as soon as the outcome comes.
 
-        A pending result is the broker's record of an outcome that a caller may fetch later. Call
-        this method if the message's caller gets a failure, and not the message's id. The pending
-        result is not released if another caller was told to fetch the outcome later.
+        Call this method if the caller gets a failure instead of the message's id. The pending
+        result stays if another caller was told to fetch the outcome.
         """
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
@@ -134,8 +132,6 @@ class LateMessages:
     async def _release(self, answered: Sequence[Entry]) -> None:
         """Releases the pending results that no caller will fetch, so that they take no more room.
 
-        A pending result is the broker's record of an outcome that a caller may fetch later. Such a
-        record is needed only if a caller was told to fetch the outcome later. The parameter
         ``answered`` holds entries that have their outcomes.
         """
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]

@@ -1,13 +1,7 @@
 """Estimates how long the next chunk will take, from the times that past chunks took.
 
-A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU, nearly all
-of the cost is fixed. On a CPU, nearly all of the cost grows with the work. This module finds both
-costs: by weighted least squares, it fits a line to the times of past chunks as a function of their
-work. Recent chunks have the largest weights.
-
-The mean work per second would be a wrong basis for the estimate. If fewer messages are accepted,
-chunks are smaller, and less work is done per second. The time that is estimated from this lower
-rate would be too long, and even fewer messages would be accepted.
+A chunk has a fixed cost, and a cost that grows with the work of its messages. Weighted least
+squares finds both costs. Recent chunks have the largest weights.
 """
 
 from __future__ import annotations
@@ -49,10 +43,8 @@ class LatencyModel:
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
         """Records the time that a chunk took. Call this method as soon as the chunk's reply comes.
 
-        ``work`` is the work of the chunk, and ``sent_at`` the time at which it was sent. The
-        measured time starts at ``sent_at``, or at the previous reply if that reply came after
-        ``sent_at``. ``alone`` is True if the chunk had only one message, and the reply has an
-        attribution of this message.
+        The time starts at ``sent_at``, or at the previous reply if that reply came later. ``alone``
+        says that the chunk's only message got an attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
@@ -75,6 +67,11 @@ class LatencyModel:
         count, sizes, squares, seconds, products = self._sums
         if not count or not work:
             return 0.0
+        # Fits a line to the chunks' times as a function of their work. On a GPU, nearly all of the
+        # cost is fixed. On a CPU, nearly all of the cost grows with the work. The mean work per
+        # second would be a wrong basis: if fewer messages are accepted, chunks are smaller, and
+        # less work is done per second. The estimate would then be too long, and even fewer messages
+        # would be accepted.
         spread = count * squares - sizes**2
         each = (count * products - sizes * seconds) / spread if spread > 1e-9 * sizes**2 else 0.0
         each = min(max(each, 0.0), seconds / sizes)  # neither cost is below 0

@@ -30,12 +30,12 @@ class DispatchLimits(NamedTuple):
     def credits_for(self, workers: int) -> int:
         """Returns the largest number of chunks with a credit for a version of ``workers`` workers.
 
-        By default, all processes together may send one chunk more than there are workers: each
-        worker computes one chunk, and the next chunk is on its way. More chunks would only wait,
-        without the messages that come in the meantime. The result is rounded up, and is between
-        ``fewest_credits`` and :data:`MOST_CREDITS`.
+        By default, the processes share one credit more than there are workers. A process's share is
+        rounded up, and is between ``fewest_credits`` and :data:`MOST_CREDITS`.
         """
         if self.credits is not None:
             return self.credits
+        # Each worker computes one chunk, and the next chunk is on its way. More chunks would only
+        # wait, without the messages that come in the meantime.
         share = math.ceil((workers + 1) / self.processes)
         return min(max(share, self.fewest_credits), MOST_CREDITS)

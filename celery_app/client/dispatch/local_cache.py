@@ -47,12 +47,8 @@ class LocalCache:
             self._kept.popitem(last=False)
 
     def put(self, attribution: Attribution) -> None:
-        """Stores an attribution, unless it has evidence.
-
-        Evidence lists the parts of the text that speak most for or against the author. An
-        attribution with evidence is not stored, because evidence quotes the text, and because
-        callers seldom ask for evidence.
-        """
+        """Stores an attribution, unless it has evidence."""
+        # Evidence quotes the text, and callers seldom ask for evidence.
         if attribution.evidence is not msgspec.UNSET:
             return
         until = self._now() + REMEMBERED_S

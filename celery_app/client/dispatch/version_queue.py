@@ -81,7 +81,7 @@ class VersionQueue:
         """Removes the messages of the next chunk from the queue, and returns them as a list.
 
         The list is empty if there is nothing to send now. All messages of a chunk are of one kind
-        (see ``Entry.kind``). The kind with the most urgent priority comes first.
+        (see ``Entry.kind``).
         """
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
@@ -101,12 +101,10 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Returns the sort key of a kind of messages. The kind with the smallest key is sent next.
+        """Returns the sort key of a kind of messages. The kind with the smallest key comes first.
 
-        The most urgent priority comes first. Among kinds with equal priority, a kind comes first if
-        it was passed over at least :data:`PASSED_OVER` times: its messages waited, and a chunk of
-        another kind went first. In all other cases, messages without evidence come before messages
-        with evidence.
+        The most urgent priority comes first. Within a priority, a kind that was passed over
+        :data:`PASSED_OVER` times comes first, then a kind without evidence.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

@@ -1,7 +1,6 @@
 """Looks up messages in the result cache, as many as possible with one MGET command.
 
-An MGET takes a fixed CPU time, plus a CPU time for each message. The fixed time is as long as the
-time for ten messages.
+An MGET takes a fixed CPU time, which is as long as the added time for ten messages.
 """
 
 from __future__ import annotations
@@ -74,10 +73,9 @@ class CacheLookup:
         self._wake.set()
 
     async def look_up(self) -> list[tuple[Entry, Outcome | None]]:
-        """Looks up all gathered messages in the result cache.
+        """Looks up all gathered messages in the cache, and returns each entry with its outcome.
 
-        Returns a list of pairs, one for each message: the entry and its outcome. The outcome is
-        None if the cache has no outcome, or if the outcome lacks the evidence that the caller asked
+        The outcome is None if the cache has no outcome, or lacks the evidence that the caller asked
         for.
         """
         entries, self._entries = self._entries, []

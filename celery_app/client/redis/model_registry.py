@@ -1,7 +1,7 @@
 """Tracks how many workers each model version has, and whether Redis or the machine lacks memory.
 
-Workers announce themselves in Redis. A thread reads the announcements once a second, so that no
-request has to read them. A second thread checks whether the cache can be reached.
+One thread reads the workers' announcements in Redis once a second, so that no request has to read
+them. A second thread checks the cache.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class State(NamedTuple):
 class ModelRegistry:
     """The last known state of the workers, the broker and the cache, renewed once a second.
 
-    Two threads check the broker and the cache. Only ``start`` and ``stop`` block; all other methods
-    use the results of the last check. While the broker can't be reached, the models of the last
+    Only ``start`` and ``stop`` block. While the broker can't be reached, the models of the last
     successful check stay known.
     """
 
@@ -122,10 +121,10 @@ class ModelRegistry:
         """Checks that messages can be sent to a model version.
 
         Raises:
-            NoModel: no worker has announced a model, or the version is the canary and has no worker
-                at present.
-            UnknownModel: the version is neither the current version nor the canary, and has no
+            NoModel: no worker has announced a model, or the version is the canary and has no
                 worker.
+            UnknownModel: the version has no worker, and is neither the current version nor the
+                canary.
         """
         rollout = self._rollout()
         if version in self._living() or version == rollout.current:
@@ -228,11 +227,9 @@ class ModelRegistry:
         self._pressure = memory.level if memory else "ok"
 
     def _learn(self, served: ServedVersions) -> None:
-        """Updates the announcements, in which workers describe the model version that they serve.
-
-        The announcements of the current version and of the canary are read at each check, since
-        their workers may have moved to another device. Other announcements are read once.
-        """
+        """Updates the announcements, in which the workers describe their model versions."""
+        # The announcements of the versions in use are read at each check, since their workers may
+        # have moved to another device. Other announcements are read once.
         in_use = {served.rollout.current, served.rollout.canary} if served.rollout else set()
         known = {}
         for version in served.workers:

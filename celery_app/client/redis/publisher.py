@@ -53,10 +53,9 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends a chunk as a Celery task, whose id is ``chunk_id``.
 
-        All ``entries`` must have one model version and one kind. The Redis command that queues
-        the task also adds a pending result for each urgent entry. A pending result keeps an
-        outcome, so that a caller can fetch it later (HTTP 202). If there would be too many pending
-        results, the command adds none, and only queues the task.
+        All ``entries`` must have one model version and one kind. The Redis command that queues the
+        task also adds the urgent entries' pending results, if there is room for all (see
+        :mod:`tasks.storage.pending_results`).
 
         Raises:
             BrokerUnavailable: the broker did not take the task.

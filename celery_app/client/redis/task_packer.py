@@ -1,8 +1,7 @@
 """Makes the Celery message of a chunk, with Kombu's memory transport.
 
-Celery sends the task to this transport, and Byline takes the Celery message out. Then Byline writes
-the Celery message and the chunk's pending results to Redis in one step, so that a crash can't leave
-only the message or only the results. Celery can't write both in one step.
+Byline then writes the message and the chunk's pending results to Redis in one step. Celery would
+need two steps, and a crash between the steps would lose the message or the results.
 """
 
 from __future__ import annotations
@@ -60,9 +59,8 @@ class TaskPacker:
     ) -> Packed:
         """Returns the Celery message for a chunk of ``texts``. The task's id is ``chunk``.
 
-        ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
-        empty. ``trace`` holds headers that name tracing spans. The worker connects its own spans to
-        the named spans.
+        ``request_ids`` has an id for each text, or is empty. ``trace`` holds headers that name
+        tracing spans, to which the worker connects its own spans.
         """
         headers: dict[str, Any] = {SENT: round(time.time(), 6), **trace}
         if any(request_ids):

@@ -44,8 +44,7 @@ MAX_BUFFERED_EVENTS = 500
 class HeartbeatStep(bootsteps.StartStopStep):
     """Prevents other workers from taking the tasks of this worker. Ends this worker if it hangs.
 
-    The step renews the visibility timeout of the tasks that the worker holds, so this timeout can
-    be shorter than the computation of a batch. If the model's thread is silent for
+    Renews the visibility timeout of the worker's tasks. If the model's thread is silent for
     ``BYLINE_BATCH_TIMEOUT_S`` seconds, the worker ends, and its tasks go to other workers.
     """
 
@@ -60,7 +59,8 @@ class HeartbeatStep(bootsteps.StartStopStep):
         watch = guarded(end_if_hung, "the watchdog")
         watch()
         self.timers = (
-            # If this timer raises an error, Celery connects again.
+            # With this renewal, the visibility timeout can be shorter than the computation of a
+            # batch. If this timer raises an error, Celery connects again.
             consumer.timer.call_repeatedly(qos.visibility_timeout / 4, qos.touch),
             consumer.timer.call_repeatedly(WATCH_S, watch),
         )
@@ -168,9 +168,8 @@ class ForwardStep(bootsteps.StartStopStep):
 class EventsStep(bootsteps.StartStopStep):
     """Sends Celery's task events a few times a second instead of a few times per task.
 
-    Celery itself sends the gathered events at every turn of its loop. At hundreds of tasks a
-    second, this takes a quarter of the loop's time. With this step, Celery sends the gathered
-    events every :data:`EVENTS_S` seconds, or as soon as there are :data:`MAX_BUFFERED_EVENTS`.
+    Celery sends the gathered events every :data:`EVENTS_S` seconds, or as soon as there are
+    :data:`MAX_BUFFERED_EVENTS`.
     """
 
     requires = (Events,)
@@ -179,6 +178,8 @@ class EventsStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """Makes Celery gather events, and starts the timer that sends them."""
         dispatcher = consumer.event_dispatcher
+        # Celery's own callback sends the gathered events at every turn of the loop. At hundreds of
+        # tasks a second, this takes a quarter of the loop's time.
         dispatcher.on_send_buffered = None
         dispatcher.buffer_limit = MAX_BUFFERED_EVENTS
         self.timer = consumer.timer.call_repeatedly(EVENTS_S, dispatcher.flush)

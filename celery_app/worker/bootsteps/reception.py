@@ -32,9 +32,8 @@ class RoomStep(bootsteps.StartStopStep):
 class AcknowledgeStep(bootsteps.StartStopStep):
     """Lets the model's thread acknowledge the tasks that it has finished.
 
-    Without this step, Celery wakes its event loop for each task, and acknowledges the task there.
-    With Byline's transport, any thread may acknowledge a task: the transport sends the
-    acknowledgement with the next claim, the command that takes tasks.
+    Celery itself wakes its event loop for each task, and acknowledges the task there. With Byline's
+    transport, any thread may acknowledge a task.
     """
 
     requires = (Tasks,)

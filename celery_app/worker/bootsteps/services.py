@@ -1,9 +1,7 @@
 """The objects that a worker's bootsteps need, such as the engine, and how a bootstep finds them.
 
-Byline gives Celery the classes of the bootsteps, and Celery makes the instances. Celery passes each
-instance its worker or consumer, and the options of the command line. These options can't hold
-objects. So the factory sets ``app.services``, and a bootstep reads ``services`` from the app of its
-worker or consumer.
+Celery makes the bootsteps, and can't pass Byline's objects to them. So the factory sets
+``app.services``. A bootstep calls :func:`services_of` with its worker or consumer.
 """
 
 from __future__ import annotations

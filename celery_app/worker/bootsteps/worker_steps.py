@@ -42,10 +42,8 @@ WRONG_SETTINGS = 2
 class ModelStep(bootsteps.StartStopStep):
     """Starts the model in the pool's one thread, and gives Byline's tasks to the batcher.
 
-    The step starts before Celery consumes tasks, so a worker that says "ready" has a warm model. If
-    the model can't start, the worker logs the reason and ends. The exit status is 2 if the model
-    is unusable: a new start would not help. The exit status is 1 for any other reason, such as a
-    failed device, which may recover.
+    A worker that says "ready" has a warm model. If the model can't start, the worker ends: with
+    status 2 for an unusable model, otherwise 1.
     """
 
     requires = (Pool,)
@@ -79,6 +77,7 @@ class ModelStep(bootsteps.StartStopStep):
             worker.pool.executor.submit(engine.start).result()
         except (DeviceError, DeviceLost, ModelError) as error:
             logger.critical("BYLINE_MODEL=%s can't be served: %s", name, error)
+            # With any other error, such as a failed device, a new start may help.
             refused = isinstance(error, ModelRefused)
             raise SystemExit(WRONG_SETTINGS if refused else 1) from error
         # The version is known only now: a model in half precision has another version.

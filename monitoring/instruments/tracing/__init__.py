@@ -1,7 +1,7 @@
 """Traces: OpenTelemetry spans that show where each message spends its time. Off by default.
 
-Only :func:`start` imports OpenTelemetry. Other code makes spans only if :data:`tracer` is not None.
-So while tracing is off, each place in the code that makes spans costs one comparison.
+Only :func:`start` imports OpenTelemetry. Other code makes spans only if :data:`tracer` is not None,
+so each such place costs one comparison while tracing is off.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def is_installed() -> bool:
 def start(service: str | None = None) -> SpanTracer:
     """Returns the tracer of this process. The first call turns tracing on.
 
-    If ``service`` is given, the spans are exported, with ``service`` as OpenTelemetry's service
-    name. If ``service`` is None, the spans go to the tracer provider that the program has set.
+    The spans are exported with ``service`` as OpenTelemetry's service name. If ``service`` is None,
+    the spans go to the program's tracer provider. Later calls ignore ``service``.
     """
     global tracer  # noqa: PLW0603  # the state of the process
     if tracer is None:

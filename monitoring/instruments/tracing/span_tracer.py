@@ -1,9 +1,7 @@
 """Makes the spans of HTTP requests, and of steps that work for several requests at once.
 
-A step such as a batch works for many requests, but a span can have only one parent. Only some of
-the requests' spans are sampled, which means recorded. The first sampled span is the parent of the
-step's span. The step's span also links to all sampled spans. No span holds the text of a message
-or of an error.
+A step's span links to the sampled (recorded) spans of its requests. No span holds the text of a
+message or of an error.
 """
 
 from __future__ import annotations
@@ -117,14 +115,14 @@ class SpanTracer:
         attributes: Attributes,
         at: float | None = None,
     ) -> Span:
-        """Starts the span of a step that works for several requests.
+        """Starts the span of a step for several requests.
 
-        ``contexts`` are the contexts of the requests' spans. The first sampled (recorded) span
-        becomes the parent. If no span is sampled, the first span becomes the parent. The new span
-        links to all sampled spans, :data:`MAX_LINKS` at most. ``at`` is the monotonic time in
-        seconds at which the step began; None means now.
+        The first sampled (recorded) span of ``contexts`` becomes the parent; if none is sampled,
+        the first span. The new span links to the first :data:`MAX_LINKS` sampled spans. ``at`` is
+        the monotonic time of the start, in seconds; None means now.
         """
         sampled = [each for each in contexts if each.trace_flags.sampled]
+        # A span can have only one parent, so the other requests' spans are linked.
         parent = next(iter(sampled or contexts), None)
         links = [Link(each) for each in sampled[:MAX_LINKS]]
         return self._tracer.start_span(
@@ -163,15 +161,15 @@ class SpanTracer:
     def step(
         self, name: str, kind: Kind, spans: Iterable[Span | None], attributes: Attributes
     ) -> Iterator[Span]:
-        """Makes the span of a step, for several requests. The ``with`` block is the step.
+        """Makes the span of a step for several requests. The ``with`` block is the step.
 
-        ``spans`` are the requests' spans. The new span links to those that are sampled. A sampled
-        span of another trace also links back to the new span, so that a reader of either trace
-        finds the other trace.
+        The new span links to the sampled spans of ``spans``, as in :meth:`start`. Sampled spans of
+        other traces also link back to the new span.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)
         step = self.start(name, kind, contexts, attributes)
+        # With links in both directions, a reader of either trace finds the other trace.
         for span in working:
             if span.get_span_context().trace_id != step.get_span_context().trace_id:
                 link(span, step)
