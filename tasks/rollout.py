@@ -212,7 +212,7 @@ class WorkerRegistry:
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets versions in ``gone``, and their queues, if not served or remembered for a day."""
+        """Forgets each version in ``gone`` that was neither served nor remembered for a day."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)

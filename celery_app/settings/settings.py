@@ -110,7 +110,7 @@ class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=
     def prefetch(self) -> int:
         """The upper bound of the number of tasks that a worker holds.
 
-        The worker's batcher also limits the work of the waiting tasks.
+        The worker's batcher has a second limit: the sum of the work in the waiting tasks.
         """
         # This number of tasks fills at least four batches, even if each task holds only one
         # message: two batches are on the device, and two wait.

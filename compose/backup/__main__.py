@@ -45,8 +45,8 @@ def _create(settings: Settings, options: argparse.Namespace) -> str:
 def _note(settings: Settings, names: Sequence[str]) -> str:
     """Returns a note on the backup for the terminal.
 
-    The note says either that the backup has no queue and no cache, or that the backup holds
-    private texts. ``names`` are the archive's members.
+    The note says that the backup holds private texts: those in the queue and in the cache. If the
+    backup has neither, the note says why. ``names`` are the archive's members.
     """
     if settings.redis_url is not None:
         return "it has no queue and no cache: these are in the Redis of BYLINE_REDIS_URL"

@@ -44,7 +44,7 @@ class Work(msgspec.Struct, frozen=True):
     def padding(self) -> float:
         """The share of the computed tokens that were padding, 0 to 1.
 
-        The share is 0 for a :class:`~model.types.Model`, which takes texts instead of tokens.
+        The share is 0 if the served model takes texts (:class:`~model.types.Model`), not tokens.
         """
         return 1 - self.filled / self.cells if self.cells else 0.0
 

@@ -47,8 +47,8 @@ class Message:
 class Corpus:
     """The labelled messages of at least two authors.
 
-    Each author has messages in the tuning fold and in another training fold. Each author also has
-    held-out messages, unless all of them were left out as near duplicates.
+    Each author has messages in at least two training folds, one of which is the tuning fold. Each
+    author also has held-out messages, unless all of them were left out as near duplicates.
     """
 
     messages: list[Message]

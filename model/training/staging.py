@@ -1,6 +1,6 @@
 """Replaces a model with a newly trained model. If training fails, the old model stays whole.
 
-The training writes into a folder beside the model's folder. Then each file replaces, in one step,
+The training writes into a folder beside the model's folder. Then one file after the other replaces
 the model's file of the same name. Other files stay.
 """
 

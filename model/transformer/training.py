@@ -61,8 +61,8 @@ class Trainer:
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
         """Fits encoders and their heads to the messages in ``folds``.
 
-        The keys of the result are the numbers of fine-tuned layers. The number 0 means that only a
-        head is fitted. The progress bars show ``purpose``.
+        A key of the result is how many layers are fine-tuned: with the key 0, only a head is
+        fitted. The progress bars show ``purpose``.
         """
         labels, authors = self.corpus.labels(*folds), len(self.corpus.authors)
         task = self.progress.add_task(f"{Variant(0, False)}, {purpose}", total=None)

@@ -1,7 +1,7 @@
 """Computes the quality signals, numbers from 0 to 1 on whether the model's answers are still right.
 
 Some signals need labels: true authors that clients report. A signal crosses its threshold if its
-difference from the model card's figures matters and exceeds chance.
+difference from the model card's figures is large, and larger than chance explains.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def outcome_for(message: ValidMessage, outcomes: dict[str, Outcome]) -> Outcome:
 
 
 def failures_by_id(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, Outcome]:
-    """Returns a mapping from message ids to the failures of all chunks.
+    """Returns one mapping for all chunks, from a message's id to the message's failure.
 
     ``outcomes`` has the failures of each chunk. Leaves out failures without a message id.
     """

@@ -117,9 +117,9 @@ class SpanTracer:
     ) -> Span:
         """Starts the span of a step for several requests.
 
-        The first sampled (recorded) span of ``contexts`` becomes the parent; if none is sampled,
-        the first span. The new span links to the first :data:`MAX_LINKS` sampled spans. ``at`` is
-        the monotonic time of the start, in seconds; None means now.
+        The first sampled (recorded) span of ``contexts`` becomes the parent. If no span is sampled,
+        the first span becomes the parent. The new span links to the first :data:`MAX_LINKS` sampled
+        spans. ``at`` is the monotonic time of the start, in seconds; None means now.
         """
         sampled = [each for each in contexts if each.trace_flags.sampled]
         # A span can have only one parent, so the other requests' spans are linked.
