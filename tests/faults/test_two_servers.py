@@ -42,8 +42,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 def test_without_the_cache_messages_are_computed(two: Two, sign: signal.Signals) -> None:
-    cache = two.cache()
-    two.worker()
+    cache, worker = two.cache(), two.worker()
     two.api()
     assert two.attribute({"text": "before"}).status_code == 200
     cache.process.send_signal(sign)
@@ -57,8 +56,10 @@ def test_without_the_cache_messages_are_computed(two: Two, sign: signal.Signals)
     assert parts["broker"] == parts["worker"] == "ok"
     assert httpx.get(f"{two.url}/readyz").status_code == 200
     # Pending results are stored in the broker.
+    worker.process.send_signal(signal.SIGSTOP)  # else it may answer before the promise is made
     promise = two.attribute({"text": "for later"}, wait=0)
     assert promise.status_code == 202
+    worker.process.send_signal(signal.SIGCONT)
     where = two.url + promise.headers["Location"]
     wait_for(lambda: httpx.get(where, timeout=20).status_code == 200, what="the promised answer")
 

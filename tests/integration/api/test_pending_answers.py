@@ -33,7 +33,9 @@ def test_a_client_can_wait_for_a_pending_answer_by_its_id(own: Stack, kind: str)
     worker = own.worker(TEST_MODEL_SECONDS="1")
     with opened(kind, own) as http:
         worker.process.send_signal(signal.SIGSTOP)
-        id = http.attribute({"text": "waited for"}, wait=0).json()["id"]
+        answer = http.attribute({"text": "waited for"}, wait=0)
+        assert answer.status_code == 202, answer.text
+        id = answer.json()["id"]
         there = f"/v1/attributions/{id}"
         assert http.get(there, params={"wait": "0.1"}).status_code == 202
         worker.process.send_signal(signal.SIGCONT)

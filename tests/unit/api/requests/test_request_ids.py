@@ -26,7 +26,7 @@ def test_request_without_valid_id_gets_a_new_id(given: str | None) -> None:
 def test_forked_processes_make_different_ids() -> None:
     code = (
         "import os; from api.requests.request_ids import request_id_of; request_id_of(None)\n"
-        "child = os.fork(); print(request_id_of(None), flush=True); child and os.wait()"
+        "child = os.fork(); child and os.wait(); print(request_id_of(None), flush=True)"
     )
     made = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).split()
     assert len(made) == len(set(made)) == 2
