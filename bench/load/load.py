@@ -181,9 +181,13 @@ class HttpLoad:
         return self._measured_from, measured
 
     async def _open_loop(self, pacer: Pacer, begin: float, end: float, max_requests: int) -> None:
-        sent = 0
-        while not self._stopping and (now := time.monotonic()) < end and sent < max_requests:
-            reached = min(max_requests, pacer.due_by(now - begin))
+        # A stall must not hide requests: those that are due before the end are sent even after it.
+        sent, last = 0, min(max_requests, pacer.due_before(end - begin))
+        while not self._stopping and sent < max_requests:
+            now = time.monotonic()
+            if now >= end and sent == last:
+                return
+            reached = min(last, pacer.due_by(now - begin))
             for number in range(sent, reached):
                 due = begin + pacer.due_at(number)
                 if connection := self._take_idle():

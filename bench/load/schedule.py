@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -17,6 +18,10 @@ class Pacer:
         The first request is due at second 0.
         """
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
+
+    def due_before(self, elapsed: float) -> int:
+        """Returns how many requests are due until just before second ``elapsed``."""
+        return math.ceil(round(elapsed * self.rate, 6))
 
     def due_at(self, number: int) -> float:
         """Returns when request ``number`` is due, in seconds from the start.

@@ -93,6 +93,7 @@ def send(
     seconds: float = 20.0,
     warmup: float = 0.0,
     ready: int = 0,
+    pacer: Pacer | None = None,
 ) -> Recorder:
     recorder = Recorder(PASSAGES)
     drawn = (Message(n % 2, f"{PASSAGES[n % 2].text} {n}") for n in itertools.count())
@@ -102,7 +103,7 @@ def send(
         recorder,
         connections=connections,
         bulk=bulk,
-        pacer=None if rate is None else Pacer(rate),
+        pacer=Pacer(rate) if rate else pacer,
     )
     load.prepare(ready)
     load.run(warmup, seconds, max_messages)
@@ -129,6 +130,22 @@ def test_a_stall_is_charged_to_every_request_that_was_due(servers: list[Server])
     assert len(by_due) == 30
     assert all(latency > 0.19 for latency in by_due[:10])
     assert by_due[-1] < by_due[5]
+
+
+def test_a_stall_at_the_end_hides_no_request(servers: list[Server]) -> None:
+    """The load generator itself stands still while the last requests are due."""
+
+    class StalledPacer(Pacer):
+        def due_by(self, elapsed: float) -> int:
+            if 0.25 < elapsed < 0.4:
+                time.sleep(0.3)
+            return super().due_by(elapsed)
+
+    servers.append(server := Server(lambda number, body: (200, ONE)))
+    recorder = send(server, pacer=StalledPacer(100), max_messages=1000, seconds=0.4, warmup=0.1)
+    assert len(recorder.answered) == 40
+    assert not recorder.failed
+    assert max(recorder.late) > 0.2
 
 
 def test_errors_are_counted_by_their_kind(servers: list[Server]) -> None:
