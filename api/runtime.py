@@ -93,6 +93,7 @@ class Runtime:
             run_on(self._thread.loop, self.close())
             self._thread.stop()
             self._pid = 0
+            atexit.unregister(self.stop)  # it would keep this object and its connections alive
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:

@@ -73,7 +73,10 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
     def _wait(self, seconds: float | None) -> int | None:
-        if self.returncode is None and select.select([self._status], [], [], seconds)[0]:
+        poller = select.poll()  # unlike select(), it takes descriptors above 1,023
+        poller.register(self._status, select.POLLIN)
+        wait_ms = None if seconds is None else 1000 * seconds
+        if self.returncode is None and poller.poll(wait_ms):
             with self._lock:
                 self._read()
         return self.returncode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -31,7 +32,10 @@ def files(part: Part) -> set[str]:
     The number of sockets changes with the connections to Redis.
     """
     folder = Path(f"/proc/{part.process.pid}/fd")
-    targets = {str(file.readlink()).partition(":[")[0] for file in folder.iterdir()}
+    targets = set()
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # a connection has been closed in the meantime
+            targets.add(str(file.readlink()).partition(":[")[0])
     return targets - {str(part.log)}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -63,6 +65,16 @@ def test_services_start_once_when_many_threads_ask(built: list[Services]) -> Non
     assert here.services is services  # type: ignore[comparison-overlap]
     assert services.thread.daemon
     here.stop()
+
+
+def test_a_stopped_runtime_is_not_kept_until_the_process_ends(built: list[Services]) -> None:
+    here = Runtime(Settings())
+    here.ensure_started()
+    here.stop()
+    gone = weakref.ref(here)
+    del here
+    gc.collect()
+    assert gone() is None
 
 
 def test_run_returns_and_raises_what_the_coroutine_does(built: list[Services]) -> None:
