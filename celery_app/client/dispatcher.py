@@ -21,11 +21,11 @@ from celery_app.client.dispatch.in_flight import InFlightChunk
 from celery_app.client.dispatch.key_quota import KeyQuota
 from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.dispatch.local_cache import LocalCache
-from celery_app.client.dispatch.message_counts import MessageCounts
 from celery_app.client.dispatch.replies import ReplyReader
 from celery_app.client.dispatch.version_queue import VersionQueue
 from celery_app.client.dispatch.version_queues import VersionQueues
 from celery_app.client.entry import Entry, JoinKey
+from celery_app.client.message_counts import MessageCounts
 from celery_app.client.redis.cache_lookup import CacheLookup
 from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.redis.publisher import Publisher

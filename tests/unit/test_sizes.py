@@ -17,7 +17,7 @@ FILES = sorted(
 )
 #: Lines of a file of code.
 MAX_LINES = 300
-#: Files of code in a folder, without ``__init__.py``.
+#: Files of code in a folder.
 MAX_FILES = 15
 
 
@@ -27,7 +27,7 @@ def test_each_file_of_code_has_few_lines() -> None:
 
 
 def test_each_folder_has_few_files_of_code() -> None:
-    files = Counter(path.parent for path in FILES if path.name != "__init__.py")
+    files = Counter(path.parent for path in FILES)
     assert {str(folder): number for folder, number in files.items() if number > MAX_FILES} == {}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from celery_app.client import dispatcher
-from celery_app.client.dispatch import message_counts
-from celery_app.client.dispatch.message_counts import MessageCounts
+from celery_app.client import dispatcher, message_counts
+from celery_app.client.message_counts import MessageCounts
 from monitoring.instruments.metrics import ApiMetrics
 from tests.unit.celery_app.client.desk import Desk
 
