@@ -1,16 +1,17 @@
 """Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-Under a WSGI server, the event loop has a thread of its own. Under the accelerator, the services use
-the server's event loop.
+Under a WSGI server, the event loop has a thread of its own. The accelerator has a loop already.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 #: Number of threads that stay free, for example for health checks, while all others wait.
 SPARE_THREADS = 4
+#: Longest time in seconds that the end of the process waits for the services.
+EXIT_S = 5.0
 
 
 class Runtime:
@@ -74,7 +77,7 @@ class Runtime:
                     thread.stop()  # the next request tries again
                     raise
                 self._thread = thread
-                atexit.register(self.stop)  # counts the last messages
+                atexit.register(self._close_at_exit)
 
     async def open(self) -> None:
         """Starts the services on the running event loop."""
@@ -93,7 +96,14 @@ class Runtime:
             run_on(self._thread.loop, self.close())
             self._thread.stop()
             self._pid = 0
-            atexit.unregister(self.stop)  # it would keep this object and its connections alive
+            atexit.unregister(self._close_at_exit)  # else this object and its connections stay
+
+    def _close_at_exit(self) -> None:
+        """Stops the services, so that the last messages are counted; waits ``EXIT_S`` at most."""
+        if self.started:
+            closing = asyncio.run_coroutine_threadsafe(self.close(), self._loop)
+            if wait([closing], EXIT_S).not_done:
+                logging.getLogger(__name__).error("services did not stop within %g s", EXIT_S)
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:

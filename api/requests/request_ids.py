@@ -17,6 +17,5 @@ def request_id_of(header: str | None) -> str:
     """
     if header is not None and is_valid(header):
         return header
-    # Short, because each message carries it through the queue: two of a billion requests share an
-    # id with a probability of 3 %. os.urandom, a system call, would take 5 % of the CPU time.
+    # Each message carries the id, so it is short. os.urandom would be a system call each time.
     return f"{random.getrandbits(64):016x}"

@@ -100,12 +100,13 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Stops the coroutines. Messages that have no outcome by then never get an outcome."""
+        self._counts.flush()
         running = set(self._running)
         while running:
             for task in running:
                 task.cancel()  # repeated: redis-py ignores a cancel while it connects
             _, running = await asyncio.wait(running, timeout=0.1)
-        self._counts.flush()
+        self._counts.flush()  # again: coroutines that end can count messages
 
     @property
     def unanswered(self) -> int:

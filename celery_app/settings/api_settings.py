@@ -18,9 +18,9 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
     credits: Annotated[
         Count | None,
         about(
-            "Tasks that an api process has in flight before messages gather. Unset: the api "
-            "processes of a host share one task more than there are workers. Each process has at "
-            "least two (one without the accelerator) and at most four."
+            "Tasks that an api process has in flight before messages gather. Unset: the "
+            "`BYLINE_API_PROCESSES` of one api server share one task more than there are workers. "
+            "Each process has at least two (one without the accelerator) and at most four."
         ),
     ] = None
     dispatcher_messages: Annotated[

@@ -122,7 +122,7 @@ class NgramModel:
 
     @property
     def _rarity(self) -> tuple[int, float]:
-        """Returns the number of training messages, and the exponent of the stored idf values.
+        """The number of training messages, and the exponent of the stored idf values.
 
         The idf (inverse document frequency) of a row of the weight table is stored raised to this
         exponent.

@@ -75,7 +75,7 @@ class ForkedProcess:
     def _wait(self, seconds: float | None) -> int | None:
         poller = select.poll()  # unlike select(), it takes descriptors above 1,023
         poller.register(self._status, select.POLLIN)
-        wait_ms = None if seconds is None else 1000 * seconds
+        wait_ms = None if seconds is None else max(0, 1000 * seconds)
         if self.returncode is None and poller.poll(wait_ms):
             with self._lock:
                 self._read()

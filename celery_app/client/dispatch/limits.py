@@ -18,7 +18,7 @@ class DispatchLimits(NamedTuple):
     credits: int | None
     #: Smallest default of ``credits``.
     fewest_credits: int
-    #: Number of processes that share the default: the api processes of this host.
+    #: Number of processes that share the default: those of this api server.
     processes: int
     #: Limit of the work of a chunk of several messages. A chunk of one message may have more work.
     chunk_work: int

@@ -60,7 +60,7 @@ class VersionQueues:
     def credits(self) -> int:
         """The largest number of chunks with a credit (a permit to be in flight) for one version."""
         workers = [self._model_registry.workers_of(version) for version in self._queues]
-        return self._limits.credits_for(max(workers, default=1))
+        return self._limits.credits_for(max(workers, default=0) or 1)
 
     @property
     def credits_in_use(self) -> int:

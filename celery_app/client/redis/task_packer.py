@@ -81,7 +81,7 @@ class TaskPacker:
                     argsrepr=f"({len(texts)} messages,)",
                     kwargsrepr="{}",
                     retry=False,
-                    declare=(),  # takes a fifth of the time; this transport needs none
+                    declare=(),  # declaring takes a fifth of the time, and is not needed
                     producer=self._producer,
                 )
             finally:  # else a message that an error left in memory would be the next chunk's

@@ -77,6 +77,24 @@ def test_a_stopped_runtime_is_not_kept_until_the_process_ends(built: list[Servic
     assert gone() is None
 
 
+def test_services_that_hang_do_not_keep_the_process_from_ending(
+    built: list[Services], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runtime, "EXIT_S", 0.1)
+    at_exit: list[Any] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    here = Runtime(Settings())
+    here.ensure_started()
+    released = threading.Event()
+    here.services.client.dispatcher.stop = AsyncMock(side_effect=released.wait)  # type: ignore[method-assign]
+    [end] = at_exit
+    end()
+    assert "services did not stop within 0.1 s" in caplog.text
+    released.set()
+    here.services.client.dispatcher.stop = AsyncMock()  # type: ignore[method-assign]
+    here.stop()
+
+
 def test_run_returns_and_raises_what_the_coroutine_does(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.ensure_started()
