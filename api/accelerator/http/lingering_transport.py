@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from fcntl import ioctl
 from termios import FIONREAD
 from typing import Any
@@ -48,8 +51,10 @@ class LingeringTransport:
         """
         if self._lingering is not None:
             self._lingering.end_once_sent()
-        else:
-            self._transport.close()
+            return
+        if not (self._transport.is_closing() or self._transport.get_write_buffer_size()):
+            self._tell_client()
+        self._transport.close()
 
     def has_unread(self) -> bool:
         """Returns whether the kernel holds bytes from the client that the event loop has not read.
@@ -59,8 +64,21 @@ class LingeringTransport:
         if self._lingering is not None or self._transport.is_closing():
             return False
         unread = array("i", [0])
-        ioctl(self._transport.get_extra_info("socket").fileno(), FIONREAD, unread)
+        ioctl(self._descriptor(), FIONREAD, unread)
         return unread[0] > 0
+
+    def _tell_client(self) -> None:
+        """Ends the connection in the kernel, so that the client sees the end at once.
+
+        The event loop closes the socket later, after other callbacks. A request that the client
+        sent meanwhile would get no response.
+        """
+        with socket.socket(fileno=os.dup(self._descriptor())) as same, suppress(OSError):
+            same.shutdown(socket.SHUT_RDWR)  # an OSError says that the client was first
+
+    def _descriptor(self) -> int:
+        descriptor: int = self._transport.get_extra_info("socket").fileno()
+        return descriptor
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -34,6 +34,17 @@ class BusyProtocol(FastHttpProtocol):
         self.over.wait(10)
 
 
+class SlowToCloseProtocol(FastHttpProtocol):
+    """Keeps the event loop busy before it closes a connection's socket, until ``over`` is set."""
+
+    over: ClassVar[threading.Event]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Waits. The event loop closes the socket only after this method."""
+        super().connection_lost(exc)
+        self.over.wait(10)
+
+
 @contextmanager
 def busy_loop(other: socket.socket, seconds: float) -> Iterator[None]:
     """Keeps the server's loop busy from now until ``seconds`` after the ``with`` block.
@@ -77,6 +88,25 @@ def test_stopping_server_closes_idle_connections(monkeypatch: pytest.MonkeyPatch
         client.recv(4096)
         server.should_exit = True
         assert all_of(client) == b""
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["stop", "keep-alive time"])
+def test_client_sees_the_end_before_a_busy_loop_closes_the_socket(
+    monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """Otherwise the client would send another request, and nobody would read it."""
+    monkeypatch.setattr(connection, "STOPPING_S", 0.2)
+    SlowToCloseProtocol.over = threading.Event()
+    with served(protocol=SlowToCloseProtocol) as (server, port), connect(port) as client:
+        server.config.timeout_keep_alive = 1
+        client.sendall(REQUEST)
+        client.recv(4096)
+        server.should_exit = stops
+        client.settimeout(5)
+        try:
+            assert client.recv(4096) == b""
+        finally:
+            SlowToCloseProtocol.over.set()
 
 
 def test_stopping_busy_server_answers_a_request_that_arrived_in_time(
