@@ -10,6 +10,7 @@ RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
 # The model that MODEL= or the environment sets, and the extras that the model and the settings need.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp) \
+	$(if $(filter huggingface model.huggingface:% model.huggingface.classifier:%,$(SERVED)),$(VENV)/huggingface.stamp) \
 	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp)
 
 # $(call interruptible,COMMAND): Ctrl-C ends it with its own line, status 130, and none of make's.
@@ -40,10 +41,10 @@ run: $(VENV)/run.stamp $(EXPORTER)/stamp $(EXTRA)  ## Start everything here, MOD
 
 # Containers: the compose files, and the installed `compose`.
 COMPOSE_FILES := compose/compose.yaml $(if $(GPU),compose/compose.gpu.yaml) $(if $(MAC),compose/compose.mac.yaml) \
-	$(if $(filter transformer,$(MODEL)),compose/compose.transformer.yaml) \
+	$(if $(filter transformer huggingface,$(MODEL)),compose/compose.$(MODEL).yaml) \
 	$(if $(MODEL_DIR),compose/compose.model.yaml) \
 	$(if $(NEXT_DIR),compose/compose.next.yaml $(if $(GPU),compose/compose.next.gpu.yaml) \
-		$(if $(filter transformer,$(MODEL)),compose/compose.next.transformer.yaml))
+		$(if $(filter transformer huggingface,$(MODEL)),compose/compose.next.$(MODEL).yaml))
 # Absolute paths of folders: compose takes relative paths from the folder of its files.
 define compose
 @compose="$(COMPOSE)"; \
@@ -111,7 +112,7 @@ SLOW_TESTS := $(filter-out tests/unit,$(patsubst %/__init__.py,%,$(wildcard test
 # process would compile torch's modules again, which takes 2 s of CPU time.
 test: export PYTHONDONTWRITEBYTECODE :=
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.
-test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
+test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(VENV)/huggingface.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(SLOW_TESTS)
 
@@ -209,6 +210,8 @@ lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into require
 	$(COMPILE) setup.cfg -c requirements/run.lock -o requirements/monitor.lock
 	$(COMPILE) setup.cfg --extra otel -c requirements/dev.lock -o requirements/otel.lock
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
+	$(COMPILE) setup.cfg --extra huggingface -c requirements/dev.lock -c requirements/transformer.lock \
+		-o requirements/huggingface.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
 	$(COMPILE) requirements/pip.in -o requirements/pip.lock
 
@@ -237,6 +240,9 @@ $(VENV)/dev.stamp: requirements/dev.lock
 # Without the dependencies of the encoder's package: only the tokenizer is used, and it is in the lock file.
 $(VENV)/transformer.stamp: requirements/transformer.lock
 	$(call environment,$(VENV),$<,--no-deps)
+
+$(VENV)/huggingface.stamp: requirements/huggingface.lock
+	$(call environment,$(VENV),$<)
 
 $(VENV)/otel.stamp: requirements/otel.lock
 	$(call environment,$(VENV),$<)

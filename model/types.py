@@ -40,10 +40,11 @@ if TYPE_CHECKING:  # The api process imports this module and must never import t
 
 BatchT = TypeVar("BatchT")
 
-#: The models that come with Byline, by name.
+#: The classes of models that come with Byline, by name.
 MODELS = {
     "ngram": "model.ngram:NgramModel",
     "transformer": "model.transformer:TransformerModel",
+    "huggingface": "model.huggingface:HuggingFaceModel",
 }
 
 

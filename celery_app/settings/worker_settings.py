@@ -32,9 +32,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     model: Annotated[
         str,
         about(
-            "The model to serve: `ngram`, `transformer`, or your own as `package.module:Class`.",
-            pattern=r"^(ngram|transformer|[\w.]+:\w+)$",
-            valid="must be ngram, transformer, or your own class as package.module:Class",
+            "The model to serve: `ngram`, `transformer`, `huggingface`, or your own as "
+            "`package.module:Class`. `huggingface` needs `BYLINE_MODEL_DIR`.",
+            pattern=r"^(ngram|transformer|huggingface|[\w.]+:\w+)$",
+            valid="must be ngram, transformer, huggingface, or your own class as "
+            "package.module:Class",
         ),
     ] = "ngram"
     model_dir: Annotated[

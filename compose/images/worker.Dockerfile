@@ -4,12 +4,16 @@ FROM python:3.11.15-slim-bookworm AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # 1 installs the packages that BYLINE_MODEL=transformer needs.
 ARG TRANSFORMER=
+# 1 installs the packages that BYLINE_MODEL=huggingface needs.
+ARG HUGGINGFACE=
 # 1 installs the packages that BYLINE_TRACING=on needs.
 ARG OTEL=
 WORKDIR /src
 COPY compose/install.sh compose/install.sh
-COPY requirements/worker.lock requirements/transformer.lock requirements/otel.lock requirements/
-RUN TORCH_INDEX="$TORCH_INDEX" TRANSFORMER="$TRANSFORMER" OTEL="$OTEL" sh compose/install.sh worker
+COPY requirements/worker.lock requirements/transformer.lock requirements/huggingface.lock requirements/otel.lock \
+    requirements/
+RUN TORCH_INDEX="$TORCH_INDEX" TRANSFORMER="$TRANSFORMER" HUGGINGFACE="$HUGGINGFACE" OTEL="$OTEL" \
+    sh compose/install.sh worker
 WORKDIR /opt/byline/app
 COPY celery_app celery_app
 COPY compose/__init__.py compose/probe.py compose/

@@ -18,7 +18,7 @@ from celery_app.settings.settings import SWITCHES
         ("BYLINE_LOG_LEVEL=loud", "must be DEBUG, ERROR, INFO or WARNING"),
         ("BYLINE_LOG_FORMAT=xml", "must be json or text"),
         ("BYLINE_DEVICE=tpu", "must be auto, cpu, mps, cuda or cuda:N"),
-        ("BYLINE_MODEL=bert", "must be ngram, transformer, or your own class as package.module:"),
+        ("BYLINE_MODEL=bert", "must be ngram, transformer, huggingface, or your own class as "),
         ("BYLINE_WORKER_NAME=me", "must be a name with one @ inside"),
         ("BYLINE_HOSTS=a b", "must be host names, with commas between them"),
         ("BYLINE_GRAFANA_URL=grafana", "must begin with http:// or https://"),

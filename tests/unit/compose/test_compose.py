@@ -76,6 +76,13 @@ def test_gpu_workers_have_one_gpu_and_torch_with_cuda() -> None:
     assert served(worker) == ("/models/mine", True)
 
 
+def test_workers_of_a_hugging_face_model_have_its_library_and_its_folder() -> None:
+    worker = merged("huggingface", "model")["services"]["worker"]
+    assert worker["build"]["args"]["HUGGINGFACE"] == "1"
+    assert worker["environment"]["BYLINE_MODEL"] == "huggingface"
+    assert served(worker) == ("/models/mine", True)
+
+
 def served(worker: dict[str, Any]) -> tuple[str, bool]:
     """Returns the folder of a worker's model, and whether it is mounted read-only."""
     (model,) = worker["volumes"]
@@ -89,6 +96,7 @@ def served(worker: dict[str, Any]) -> tuple[str, bool]:
         ("next",),
         ("gpu", "next", "next.gpu"),
         ("transformer", "next", "next.transformer"),
+        ("huggingface", "next", "next.huggingface"),
         ("gpu", "transformer", "next", "next.gpu", "next.transformer"),
     ],
     ids=" ".join,
