@@ -21,6 +21,8 @@ RUNNING = (
 SLOW = (
     *RUNNING,
     "tests/e2e/docs/test_docs.py",
+    "tests/e2e/docs/test_support_mail.py",
+    "tests/e2e/docs/test_huggingface_page.py",
     "tests/faults/test_chaos.py",
     "tests/e2e/monitoring/test_quality.py",
     "tests/faults/test_under_load.py",

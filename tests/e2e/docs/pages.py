@@ -12,6 +12,9 @@ from tests.parts import ROOT
 
 #: First lines of the two fences for other hosts.
 HOSTS = ("# On the host of a worker.", "# On the host of an api.")
+#: Pages with a Byline of their own, which serves a model that the page or its test makes.
+TRAINED_PAGE = "tutorial/support-mail"
+HUGGING_FACE_PAGE = "how-to/huggingface"
 #: Programs that the commands of the pages need.
 TOOLS = ("curl", "pgrep")
 needs_tools = pytest.mark.skipif(

@@ -36,15 +36,15 @@ def ported(commands: str, run: Run) -> str:
     return re.sub(r"localhost:(\d+)", lambda at: f"localhost:{ports[int(at[1])]}", own)
 
 
-def typed(commands: str, folder: Path, run: Run) -> subprocess.CompletedProcess[str]:
-    """Runs commands. The first command that fails ends the run.
+def typed(commands: str, folder: Path, run: Run | None) -> subprocess.CompletedProcess[str]:
+    """Runs commands. The first command that fails ends the run. Without a Byline, ``run`` is None.
 
     An environment that the commands make has the packages of this one, and pip asks no index.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PYTHONPATH": sysconfig.get_path("purelib")}
     return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", ported(commands, run)],
+        ["bash", "-euo", "pipefail", "-c", ported(commands, run) if run else commands],
         cwd=folder,
         env={"PATH": path, "HOME": str(folder), **pip},
         check=False,

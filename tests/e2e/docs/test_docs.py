@@ -1,5 +1,7 @@
 """Runs the commands of the README and of docs/, in the order of the pages.
 
+`test_support_mail.py` and `test_huggingface_page.py` run those of two further pages.
+
 A code fence `sh` is run unchanged, except for the ports. Two Bylines serve the pages: one with the
 model of the page models.md, and one with the default model for the README and the tutorial. `make
 run` in a fence starts Byline with the settings of that line. A fence whose first line is STOPPED is
@@ -16,21 +18,21 @@ exist.
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Run
 from tests.e2e.docs.named_commands import check_names, commands_in
-from tests.e2e.docs.pages import FENCE, HOSTS, needs_tools, page_text
-from tests.e2e.docs.shell import checkout, typed
+from tests.e2e.docs.pages import (
+    FENCE,
+    HUGGING_FACE_PAGE,
+    TRAINED_PAGE,
+    needs_tools,
+    page_text,
+)
+from tests.e2e.docs.reader import PYTHON, Block, Reader, blocks
 from tests.parts import ROOT, Stack
 
 pytestmark = needs_tools
@@ -46,13 +48,6 @@ PARSED = (
     *("../README", "compose", "kubernetes", "how-to/train", "explanation/quality", "reliability"),
     "releases",
 )
-#: Pages whose fences `python` are programs for a running Byline, if they have its Redis' URL.
-PYTHON = ("how-to/celery", "how-to/client")
-BROKER = "redis://localhost:6390/0"
-#: Each fence `python` that is run has one of these: the URL of Byline's Redis, or an app with it.
-PROGRAM = (BROKER, "from authors import")
-#: The Python that runs such a fence; on one page, the Python of the reader's own environment.
-INTERPRETERS = {"how-to/client": "mine-env/bin/python"}
 #: Number of fences `text` by page; other pages have none. Besides commands (PARSED), they have
 #: queries, diagrams, a rule, and a command for the user's own server. These fences are not run.
 NOT_RUN = {
@@ -79,116 +74,8 @@ ALL = (
         for path in (ROOT / "docs").rglob("*.md")
     ),
 )
-STOPPED = "# Byline is stopped."
-#: The id of the README's message, with the model that comes with Byline.
-SAMPLE = "4530ed6916a37d7cedea156ff12f9d05"
-#: Models on the pages: the page, the file to save the model in, and the beginning of the class.
-MINE = (
-    ("models", "vowels.py", "VowelModel:"),
-    ("versions", "vowels2.py", "NextModel"),
-)
-#: How a problem document begins.
-PROBLEM = "urn:byline:error"
-_START = re.compile(r"^((?:\w+=\S+ )*)make run((?: \w+=\S+)*)\n$")
-
-
-class Block(NamedTuple):
-    """The commands of one fence."""
-
-    page: str
-    number: int
-    commands: str
-    #: The content of the next fence, if that fence is `json`; else empty.
-    answer: str
-
-    @property
-    def settings(self) -> dict[str, str] | None:
-        """The settings with which the fence starts Byline; None if the fence starts nothing."""
-        found = _START.match(self.commands)
-        if found is None:
-            assert "make run" not in self.commands, "it needs a fence of its own"
-            return None
-        before, after = (dict(one.split("=", 1) for one in part.split()) for part in found.groups())
-        return {**before, **{f"BYLINE_{name}": value for name, value in after.items()}}
-
-
-def _blocks(pages: Sequence[str]) -> list[Block]:
-    found = []
-    for page in pages:
-        fences = [(kind, content) for kind, content in FENCE.findall(page_text(page))]
-        for number, (kind, commands) in enumerate(fences):
-            if kind == "python" and page in PYTHON and any(one in commands for one in PROGRAM):
-                python = INTERPRETERS.get(page, "python")
-                found.append(Block(page, number, f"{python} - <<'END'\n{commands}END\n", ""))
-            elif kind == "sh" and not commands.startswith(HOSTS):
-                follows, answer = (*fences[number + 1 :], ("", ""))[0]
-                # The checkout exists already.
-                own = re.sub(r"^git clone .*\n", "", commands)
-                found.append(Block(page, number, own, answer if follows == "json" else ""))
-    return found
-
-
-MINE_BLOCKS = _blocks(MINE_PAGES)
-SHIPPED_BLOCKS = _blocks(SHIPPED_PAGES)
-
-
-def _rounded(text: str) -> Any:
-    """Returns decoded JSON. Rounds fractions, whose last digits differ between machines."""
-    return json.loads(text, parse_float=lambda digits: round(float(digits), 3))
-
-
-class Reader:
-    """Follows pages as a reader does, in a folder like this checkout, with one Byline."""
-
-    def __init__(self, folder: Path, blocks: Sequence[Block]) -> None:
-        self.folder = checkout(folder / "byline")
-        #: The settings of all pages, since one Byline for all pages is faster.
-        settings = {
-            name: value for block in blocks for name, value in (block.settings or {}).items()
-        }
-        self.own_model = "BYLINE_MODEL" in settings
-        if self.own_model:
-            self._mine()
-            settings["PYTHONPATH"] = str(self.folder / settings["PYTHONPATH"])
-        settings = {"BYLINE_MODEL": "", **settings}
-        self.run = Run(folder, **settings, BYLINE_STATE_DIR=str(self.folder / ".byline"))
-
-    def follow(self, block: Block) -> None:
-        """Runs the commands of a fence. They must succeed, and print the answer of the page."""
-        if block.settings is not None:
-            self.run.wait_until_up()
-            return
-        if block.commands.startswith(STOPPED):
-            self.run.interrupt()
-        commands = block.commands
-        if SAMPLE in commands and self.own_model:  # another model gives another id
-            commands = commands.replace(SAMPLE, self.run.attribute("aeiou")["id"])
-        said = self._do(commands)
-        # Only pages of MINE_PAGES show errors.
-        assert self.own_model or PROBLEM not in said
-        if block.answer:
-            assert _rounded(said) == _rounded(block.answer)
-
-    def _do(self, commands: str) -> str:
-        done = typed(commands, self.folder, self.run)
-        assert done.returncode == 0, f"{commands}{done.stdout}{done.stderr}{self.run.output}"
-        return done.stdout
-
-    def _mine(self) -> None:
-        """Saves the models of the pages in the files that the pages name."""
-        (self.folder / "mine").mkdir()
-        for page, name, model in MINE:
-            [code] = [
-                code for _, code in FENCE.findall(page_text(page)) if f"class {model}" in code
-            ]
-            (self.folder / "mine" / name).write_text(code, "utf-8")
-
-    def close(self) -> None:
-        """Ends Byline, and the workers that two pages start, if they still run."""
-        self.run.close()
-        for file in ("next.pid", "authors.pid"):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                os.kill(int((self.folder / file).read_text()), signal.SIGKILL)
+MINE_BLOCKS = blocks(MINE_PAGES)
+SHIPPED_BLOCKS = blocks(SHIPPED_PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -268,4 +155,5 @@ def test_no_page_with_commands_is_left_out() -> None:
     commands = {
         page for page in ALL if "sh" in [kind for kind, _ in FENCE.findall(page_text(page))]
     }
-    assert commands | {*PYTHON} == {*MINE_PAGES, *SHIPPED_PAGES}
+    own = {TRAINED_PAGE, HUGGING_FACE_PAGE}
+    assert commands | {*PYTHON} == {*MINE_PAGES, *SHIPPED_PAGES} | own
