@@ -78,6 +78,17 @@ def test_a_role_lock_is_a_subset_of_the_run_lock(file: Path) -> None:
     assert ("torch==2.13.0" in own) == (file.stem == "worker")
 
 
+def test_packages_of_a_hugging_face_model_change_no_version_that_another_lock_pins() -> None:
+    def pinned(name: str) -> dict[str, str]:
+        lines = (LOCKS / f"{name}.lock").read_text().splitlines()
+        return dict(line.split("==") for line in lines)
+
+    own = pinned("huggingface")
+    assert "torch" not in own
+    for name in ("run", "dev", "worker", "transformer"):
+        assert {p: v for p, v in pinned(name).items() if own.get(p, v) != v} == {}
+
+
 #: A program that lists the model's versions, and prints the packages that it has imported. redis-py
 #: imports OpenTelemetry where it is installed, so this program makes it look missing.
 _LIST = """

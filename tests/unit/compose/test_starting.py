@@ -166,6 +166,28 @@ def test_make_up_passes_the_files_and_folders_of_each_variant(tmp_path: Path) ->
     assert said.endswith(" down --remove-orphans")
 
 
+def test_make_up_passes_the_files_of_a_hugging_face_model(tmp_path: Path) -> None:
+    named = ("MODEL=huggingface", "MODEL_DIR=/mine", "NEXT_DIR=/next")
+    said, _ = asked_of_compose(tmp_path, "up", *named)
+    files = said.partition(" --profile ")[0].replace("--file ", "").split()
+    variants = ("", ".huggingface", ".model", ".next", ".next.huggingface")
+    assert files == [f"compose/compose{variant}.yaml" for variant in variants]
+    assert all((ROOT / file).exists() for file in files)
+
+
+@pytest.mark.parametrize(
+    ("model", "lock"),
+    [("huggingface", "huggingface"), ("transformer", "transformer"), ("ngram", None)],
+)
+def test_make_installs_the_extra_of_the_model_and_no_other(
+    tmp_path: Path, model: str, lock: str | None
+) -> None:
+    command = ["make", "--dry-run", f"VENV={tmp_path}", "check-model", f"MODEL={model}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+    extras = {"huggingface", "transformer", "otel"}
+    assert {one for one in extras if f"requirements/{one}.lock" in done.stdout} == {lock} - {None}
+
+
 def test_make_images_builds_each_image_of_byline_and_starts_nothing(tmp_path: Path) -> None:
     said, _ = asked_of_compose(tmp_path, "images", "GPU=1")
     files = "--file compose/compose.yaml --file compose/compose.gpu.yaml"
