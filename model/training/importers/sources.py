@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from model.training.errors import DataError, place
 from model.training.importers.datafile import read_data
+from model.training.importers.gitlog import read_git
 from model.training.importers.records import Reading, Record
 
 
@@ -34,6 +35,12 @@ SOURCES: Mapping[str, Source] = {
         "each record is a message, in its canonical form",
         "documents in the order of the file within each author; a message without a document is "
         "one of its own",
+    ),
+    "git": Source(
+        "a git repository, for its commit messages",
+        read_git,
+        "each commit message without trailers, quotes and patches, in its canonical form",
+        "documents are the months or days of an author's commits, the oldest first",
     ),
 }
 
