@@ -13,8 +13,9 @@ EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classif
 	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp) \
 	$(if $(filter %.parquet %.parquet.gz,$(DATA)),$(VENV)/parquet.stamp)
 
-# The messages to train on. GIT counts only on the command line, because other programs have such a variable.
-SOURCE = $(if $(DATA),--data "$(DATA)") $(if $(filter command,$(origin GIT)),--git "$(GIT)")
+# The messages to train on. GIT and MBOX count only on the command line, because other programs have such variables.
+SOURCE = $(if $(DATA),--data "$(DATA)") $(if $(filter command,$(origin GIT)),--git "$(GIT)") \
+	$(if $(filter command,$(origin MBOX)),--mbox "$(MBOX)")
 
 # $(call interruptible,COMMAND): Ctrl-C ends it with its own line, status 130, and none of make's.
 interruptible = trap : INT; $(1) || test $$? -eq 130
@@ -87,7 +88,7 @@ mac-worker: $(VENV)/run.stamp $(EXTRA)  ## Start a worker on this Mac's GPU, kep
 	@compose/mac/worker start
 
 .PHONY: train
-train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, OUT=folder, on your own DATA=file or folder, GIT=repository
+train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, OUT=folder, on your own DATA=file or folder, GIT=repository, MBOX=mails
 	@$(call interruptible,$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") \
 		$(SOURCE) $(if $(OUT),--out "$(OUT)"))
 

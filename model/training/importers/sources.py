@@ -1,4 +1,4 @@
-"""The sources of labelled messages."""
+"""The sources of labelled messages: a data file or folder, a git repository, and mails."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ class Source(NamedTuple):
     order: str
 
 
+def _read_mails(path: Path, reading: Reading) -> list[Record]:
+    from model.training.importers.mail import read_mails  # noqa: PLC0415 - imports lxml
+
+    return read_mails(path, reading)
+
+
 #: The sources by the option of ``make train`` that names them.
 SOURCES: Mapping[str, Source] = {
     "data": Source(
@@ -41,6 +47,13 @@ SOURCES: Mapping[str, Source] = {
         read_git,
         "each commit message without trailers, quotes and patches, in its canonical form",
         "documents are the months or days of an author's commits, the oldest first",
+    ),
+    "mbox": Source(
+        "an mbox file, a Maildir, or a folder with mbox files",
+        _read_mails,
+        "the first plain text of each mail without quotes, forwarded mails and signatures, in its "
+        "canonical form",
+        "documents are threads, in the order of the mailbox within each author",
     ),
 }
 

@@ -53,6 +53,22 @@ def test_source_whose_messages_are_all_left_out_is_refused(tmp_path: Path) -> No
         import_messages("git", folder, Progress(disable=True))
 
 
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("data", "text,author\na,x\nb,x\nc,x\n"),
+        ("mbox", f"From x\nFrom: a@x\n\n{LONG} 1\n\nFrom x\nFrom: a@x\n\n{LONG} 2\n\n"),
+    ],
+)
+def test_file_of_one_author_is_refused(tmp_path: Path, kind: str, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    imported = import_messages(kind, tmp_path / "a.csv", Progress(disable=True))
+    with pytest.raises(
+        DataError, match=r"a\.csv: one author only: at least two authors are needed"
+    ):
+        load_imported(imported)
+
+
 def test_repository_of_one_author_or_of_few_days_is_refused(tmp_path: Path) -> None:
     alone = repository(tmp_path / "alone", [Commit(f"{LONG} {n}", day=n * 31) for n in range(5)])
     with pytest.raises(DataError, match="alone: one author only: at least two authors are needed"):
