@@ -92,6 +92,10 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, OUT=fold
 	@$(call interruptible,$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") \
 		$(SOURCE) $(if $(OUT),--out "$(OUT)"))
 
+.PHONY: inspect
+inspect: $(VENV)/dev.stamp $(EXTRA)  ## Show what make train would do with DATA=file or folder, GIT=repository or MBOX=mails
+	@$(call interruptible,$(BIN)/python -m model.inspection $(if $(MODEL),--model "$(MODEL)") $(SOURCE))
+
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
 	@$(call interruptible,$(BIN)/python -m compose.backup create $(if $(TO),--to "$(TO)"))

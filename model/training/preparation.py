@@ -1,4 +1,4 @@
-"""The first steps of a training: it reads messages, and checks a corpus."""
+"""The steps that ``make train`` and ``make inspect`` share: reading messages, checking a corpus."""
 
 from __future__ import annotations
 
