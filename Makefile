@@ -11,7 +11,12 @@ RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp) \
 	$(if $(filter huggingface model.huggingface:% model.huggingface.classifier:%,$(SERVED)),$(VENV)/huggingface.stamp) \
-	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp)
+	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp) \
+	$(if $(filter %.parquet %.parquet.gz,$(DATA)),$(VENV)/parquet.stamp)
+
+# The messages to train on. GIT and MBOX count only on the command line, because other programs have such variables.
+SOURCE = $(if $(DATA),--data "$(DATA)") $(if $(filter command,$(origin GIT)),--git "$(GIT)") \
+	$(if $(filter command,$(origin MBOX)),--mbox "$(MBOX)")
 
 # $(call interruptible,COMMAND): Ctrl-C ends it with its own line, status 130, and none of make's.
 interruptible = trap : INT; $(1) || test $$? -eq 130
@@ -84,9 +89,13 @@ mac-worker: $(VENV)/run.stamp $(EXTRA)  ## Start a worker on this Mac's GPU, kep
 	@compose/mac/worker start
 
 .PHONY: train
-train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=file.jsonl or .csv for your own, OUT=folder
+train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, OUT=folder, on your own DATA=file or folder, GIT=repository, MBOX=mails
 	@$(call interruptible,$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") \
-		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)"))
+		$(SOURCE) $(if $(OUT),--out "$(OUT)"))
+
+.PHONY: inspect
+inspect: $(VENV)/dev.stamp $(EXTRA)  ## Show what make train would do with DATA=file or folder, GIT=repository or MBOX=mails
+	@$(call interruptible,$(BIN)/python -m model.inspection $(if $(MODEL),--model "$(MODEL)") $(SOURCE))
 
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
@@ -112,7 +121,7 @@ SLOW_TESTS := $(filter-out tests/unit,$(patsubst %/__init__.py,%,$(wildcard test
 # process would compile torch's modules again, which takes 2 s of CPU time.
 test: export PYTHONDONTWRITEBYTECODE :=
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.
-test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(VENV)/huggingface.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
+test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(VENV)/huggingface.stamp $(VENV)/parquet.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(SLOW_TESTS)
 
@@ -209,7 +218,8 @@ lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into require
 	$(foreach role,api worker flower,$(COMPILE) setup.cfg --extra $(role) -c requirements/run.lock -o requirements/$(role).lock &&) true
 	$(COMPILE) setup.cfg -c requirements/run.lock -o requirements/monitor.lock
 	$(COMPILE) setup.cfg --extra otel -c requirements/dev.lock -o requirements/otel.lock
-	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
+	$(foreach extra,transformer parquet,$(COMPILE) setup.cfg --extra $(extra) --no-deps -c requirements/run.lock \
+		-o requirements/$(extra).lock &&) true
 	$(COMPILE) setup.cfg --extra huggingface -c requirements/dev.lock -c requirements/transformer.lock \
 		-o requirements/huggingface.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
@@ -241,7 +251,7 @@ $(VENV)/dev.stamp: requirements/dev.lock
 $(VENV)/transformer.stamp: requirements/transformer.lock
 	$(call environment,$(VENV),$<,--no-deps)
 
-$(VENV)/huggingface.stamp: requirements/huggingface.lock
+$(VENV)/huggingface.stamp $(VENV)/parquet.stamp: $(VENV)/%.stamp: requirements/%.lock
 	$(call environment,$(VENV),$<)
 
 $(VENV)/otel.stamp: requirements/otel.lock

@@ -15,16 +15,19 @@ from rich.progress import Progress
 from rich.table import Table
 
 from model import card
-from model.training.corpus import Corpus, load_file, load_sotu
-from model.training.errors import DataError
+from model.training.corpus import Corpus, load_imported, load_sotu
+from model.training.preparation import (
+    MODELS,
+    add_source_options,
+    checked,
+    read,
+    source_of,
+    status,
+)
 from model.training.progress import make_progress
 from model.training.staging import check_folder, put_in_place, staging_folder
 from model.types import ModelCard
 
-#: The models that can be trained. Each has a package of this name, with a module ``training``. The
-#: module has a function ``train``. It can also have a function ``check``, which gets the corpus and
-#: raises DataError if the training is impossible, for example because it needs too much memory.
-MODELS = ("ngram", "transformer")
 #: Folder of the models that come with Byline, trained on the presidents' messages.
 SHIPPED = Path(__file__).parent / "weights"
 #: Folder of the models that are trained on a user's own messages.
@@ -39,34 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit status: 0, or 2 if the training is impossible.
     """
     options = _options(arguments)
-    out = options.out or (OWN if options.data else SHIPPED) / options.model
-    console = Console()
-    try:
-        check_folder(out)
-        # Read before torch is imported, which takes seconds. So an error in the file shows at once.
-        corpus = load_file(options.data) if options.data else load_sotu()
-        _run(options, corpus, out, console)
-    except MemoryError as error:
-        return _fail(f"not enough memory: train on fewer messages or authors: {error}")
-    except (DataError, ImportError, OSError) as error:
-        return _fail(str(error))
-    except RuntimeError as error:  # torch has no error of its own for the CPU's memory
-        if "allocate memory" not in str(error):
-            raise
-        return _fail(f"not enough memory: train on fewer messages or authors: {error}")
-    return 0
+    return status("train", lambda: _read_and_run(options, Console()))
 
 
-def _fail(error: str) -> int:
-    sys.stderr.write(f"train: {' '.join(error.split())}\n")
-    return 2
+def _read_and_run(options: argparse.Namespace, console: Console) -> None:
+    source = source_of(options)
+    out = options.out or (OWN if source else SHIPPED) / options.model
+    check_folder(out)
+    # Read before torch is imported, which takes seconds. So an error in the file shows at once.
+    corpus = load_imported(read(*source, console)) if source else load_sotu()
+    _run(options, corpus, out, console)
 
 
 def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Console) -> None:
     """Trains a model and writes it into ``out``. Measures the baseline if ``options`` say so."""
     # Imported late, because the module imports the packages of an extra, which can be missing.
     trainer = import_module(f"model.{options.model}.training")
-    corpus = _checked(corpus, trainer, console)
+    corpus = checked(corpus, trainer, console)
     with make_progress(console) as progress:
         trained = _train(trainer, corpus, out, options, progress)
         if options.baseline:
@@ -77,24 +69,6 @@ def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Consol
     console.print(_comparison(trained))
     console.print(card.worth(trained))
     console.print(f"{trained.version}, written to {out}", soft_wrap=True)
-
-
-def _checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
-    """Leaves out held-out messages that nearly equal a training message. Returns the new corpus.
-
-    Also prints the corpus's notes for the user.
-
-    Raises:
-        DataError: the module ``trainer`` refuses the corpus.
-    """
-    from model.training.near_duplicates import without_near_duplicates  # noqa: PLC0415 - scipy
-
-    if check := getattr(trainer, "check", None):
-        check(corpus)
-    corpus = without_near_duplicates(corpus)
-    for note in corpus.notes:
-        console.print(note, soft_wrap=True, highlight=False, markup=False)
-    return corpus
 
 
 def _train(
@@ -153,11 +127,12 @@ def _seed(value: str) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="ngram")
-    parser.add_argument("--data", type=Path, help="your own messages, .jsonl or .csv")
+    add_source_options(parser, required=False)
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"folder to write to; {OWN}/MODEL with --data, otherwise the shipped model's folder",
+        help=f"folder to write to; {OWN}/MODEL for your own messages, otherwise the shipped "
+        "model's folder",
     )
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--no-baseline", dest="baseline", action="store_false")

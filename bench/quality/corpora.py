@@ -9,13 +9,15 @@ from __future__ import annotations
 import ast
 import gzip
 import re
-import subprocess
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+
+from model.training.importers.gitlog import read_git
+from model.training.importers.records import Reading
 
 #: Libraries whose functions and docstrings are read. A library that is not installed is left out.
 LIBRARIES = (
@@ -34,8 +36,6 @@ MAX_TEXTS = 500
 MIN_TEXTS = 12
 #: Number of authors in the corpus of change notes: the authors with the most notes.
 PACKAGES = 60
-#: The lines of a commit message that name people. Such a line would reveal the author.
-_TRAILER = re.compile(r"^[A-Z][A-Za-z-]+-by:.*$", re.MULTILINE)
 #: An entry of a Debian changelog: source package, version, notes, and the signature.
 _ENTRY = re.compile(r"^(\S+) \(([^)\n]+)\)[^\n]*\n(.*?)^ -- ", re.MULTILINE | re.DOTALL)
 
@@ -74,14 +74,9 @@ def docstrings() -> Iterator[Record]:
 
 
 def commits(repository: Path) -> Iterator[Record]:
-    """Yields the commit messages of a git repository. The document is the month of the commit."""
-    command = ["git", "-C", str(repository), "log", "--no-merges", "--reverse"]
-    command += ["--date=format:%Y-%m", "--format=%an%x1f%ad%x1f%B%x1e"]
-    log = subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace")
-    for entry in log.split("\x1e"):
-        if entry.count("\x1f") == 2:
-            author, month, text = entry.strip("\n").split("\x1f")
-            yield Record(_TRAILER.sub("", text), author, month)
+    """Yields the commit messages of a git repository, as ``make train GIT=…`` reads them."""
+    for record in read_git(repository, Reading()):
+        yield Record(record.text, record.author, record.document)
 
 
 def changes(folder: Path = CHANGES) -> Iterator[Record]:

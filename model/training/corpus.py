@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import Progress
 
 from model.canonical import canonical
-from model.training.datafile import Record, read_records
 from model.training.errors import DataError, place
 from model.training.findings import findings, put_copies_together
+from model.training.importers.records import MIN_DOCUMENTS, Record
+from model.training.importers.sources import Imported, import_messages
 from model.training.passages import MAX_CHARACTERS, MIN_CHARACTERS, passages
 
-#: Smallest number of documents of an author. With fewer documents, none could be held out.
-MIN_DOCUMENTS = 3
 #: Number of folds. An author's document number i, counted from 0, is in fold i mod 5.
 FOLDS = 5
 #: The fold that is used only to measure a finished model.
@@ -111,24 +111,25 @@ def load_sotu() -> Corpus:
 
 
 def load_file(path: Path) -> Corpus:
-    """Returns the labelled messages of a .jsonl or .csv file. Each record is a message.
+    """Returns the labelled messages of a data file or folder, as :func:`load_imported` does.
 
     Raises:
         DataError: the file can't be used, or has too few messages. The error's text says why.
     """
-    description = {
-        "source": path.name,
-        "citation": None,
-        "messages_rule": "each record is a message, in its canonical form",
-        "order": "documents in the order of the file within each author; "
-        "a message without a document is one of its own; copies of a text by one author are in "
-        "the document of the first",
-    }
-    records, moved = put_copies_together(read_records(path))
+    return load_imported(import_messages("data", path, Progress(disable=True)))
+
+
+def load_imported(imported: Imported) -> Corpus:
+    """Returns the messages of a source as a corpus. Copies of a text come into one document.
+
+    Raises:
+        DataError: there are too few messages or authors. The error's text names the source.
+    """
+    records, moved = put_copies_together(imported.records)
     try:
-        return _corpus(records, description, moved)
+        return _corpus(records, imported.description, moved)
     except DataError as error:
-        raise DataError(f"{place(path)}: {error}") from error
+        raise DataError(f"{place(imported.path)}: {error}") from error
 
 
 def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> Corpus:

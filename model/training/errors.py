@@ -15,10 +15,10 @@ class DataError(ValueError):
     """The data can't be used for training. The error's text tells the user what is wrong."""
 
 
-def place(path: Path, line: int | None = None) -> str:
+def place(path: Path, number: int | None = None, noun: str = "line") -> str:
     """Returns the place of an error, such as ``messages.csv, line 3``, in printable characters."""
     name = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
-    return name if line is None else f"{name}, line {line}"
+    return name if number is None else f"{name}, {noun} {number}"
 
 
 def quoted(names: list[str]) -> str:

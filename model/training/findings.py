@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from model.training.datafile import Record
 from model.training.errors import quoted
+from model.training.importers.records import Record
 
 #: Largest number of authors that have a note of their own on their spellings.
 EXAMPLES = 5

@@ -10,8 +10,8 @@ from model.serving.engine import Engine
 from model.serving.loading import create
 from model.serving.placement import Placement
 from model.training.corpus import HELD_OUT_FOLD, Corpus
-from model.training.datafile import MAX_CHARACTERS
 from model.training.errors import DataError
+from model.training.importers.records import MAX_CHARACTERS
 from model.types import MODELS, ModelCard
 
 #: Largest allowed difference between the served share of messages and the card's share. Rounding

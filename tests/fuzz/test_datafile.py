@@ -15,15 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.training.datafile import MAX_CHARACTERS, read_records
 from model.training.errors import DataError
+from model.training.importers.datafile import read_data
+from model.training.importers.records import MAX_CHARACTERS, Reading
 from tasks.errors import InvalidMessage
 from tasks.messages import parse_author, parse_text
 from tests.fuzz.given import ANY_TEXT, VALUES
 
 BYTES = st.binary(max_size=200) | st.tuples(
     st.sampled_from(
-        [b'{"text": "a", "author": "x"}\n', b"text,author\n", b"\xff\xfe", b"\x1f\x8b"]
+        [
+            *(b'{"text": "a", "author": "x"}\n', b"text,author\n", b"\xff\xfe", b"\x1f\x8b"),
+            *(b"[", b'[{"text": "a", "author": "x"}, ', b"sep=;\n", b"PAR1"),
+        ]
     ),
     st.binary(max_size=50),
 ).map(b"".join)
@@ -40,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     try:
-        records = read_records(path)
+        records = read_data(path, Reading())
     except DataError as error:
         records, refusal = [], str(error)
     else:
@@ -51,7 +55,7 @@ def read(path: Path, content: bytes) -> None:
         assert parse_author(record.spelling) == record.author
 
 
-@given(BYTES, st.sampled_from(["jsonl", "csv", "txt"]))
+@given(BYTES, st.sampled_from(["jsonl", "csv", "txt", "json", "doc"]))
 def test_any_bytes_are_read_or_refused(folder: Path, content: bytes, extension: str) -> None:
     read(folder / f"a.{extension}", content)
 
@@ -80,7 +84,7 @@ def test_training_takes_the_texts_and_names_that_serving_takes(
         expected = parse_text(text, MAX_CHARACTERS), parse_author(author)
     except InvalidMessage:
         with pytest.raises(DataError):
-            read_records(path)
+            read_data(path, Reading())
     else:
-        [record] = read_records(path)
+        [record] = read_data(path, Reading())
         assert (record.text, record.author) == expected

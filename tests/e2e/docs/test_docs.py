@@ -40,7 +40,8 @@ pytestmark = needs_tools
 #: Pages by the Byline that serves them, in order. The last page of MINE_PAGES stops Byline.
 MINE_PAGES = (
     *("models", "tuning", "monitoring", "security", "versions"),
-    *("how-to/celery", "how-to/client", "how-to/traces", "how-to/troubleshoot", "operating"),
+    *("how-to/celery", "how-to/client", "how-to/traces", "how-to/train", "how-to/troubleshoot"),
+    "operating",
 )
 SHIPPED_PAGES = ("../README", "tutorial/first-attribution")
 #: Pages whose commands in a fence `text` need a container engine, a cluster, or hours.

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-import pytest
-
 from bench.quality.corpora import MIN_TEXTS, Record, chosen, commits, few
+from tests.unit.model.training.importers.repositories import Commit, repository
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A git repository with a commit of each of two authors, and a merge."""
-
-    def git(*arguments: str, name: str = "Ada", date: str = "2026-01-31T12:00:00Z") -> None:
-        people = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
-                  (("NAME", name), ("EMAIL", "x@example.org"), ("DATE", date))}  # fmt: skip
-        subprocess.run(
-            ["git", "-C", str(tmp_path), *arguments], check=True, env=people, capture_output=True
-        )
-
-    git("init", "--initial-branch=main")
-    git("commit", "--allow-empty", "-m", "The first change\n\nSigned-off-by: Ada <x@example.org>")
-    git("checkout", "-b", "side")
-    git("commit", "--allow-empty", "-m", "A change aside", name="Bob", date="2026-02-01T12:00:00Z")
-    git("checkout", "main")
-    git("merge", "--no-ff", "-m", "Merge the side", "side")
-    return tmp_path
-
-
-def test_commits_have_their_author_and_month_and_no_trailers_and_merges_are_left_out(
-    repository: Path,
-) -> None:
-    records = [record._replace(text=record.text.strip()) for record in commits(repository)]
-    assert records == [
-        Record("The first change", "Ada", "2026-01"),
-        Record("A change aside", "Bob", "2026-02"),
+def test_commits_are_read_as_the_training_reads_them(tmp_path: Path) -> None:
+    people = [Commit("The text of the first change", "Ada", 0), Commit("A change aside", "Bob", 31)]
+    trailer = Commit("The text of the third change\n\nSigned-off-by: Ada <a@x>", "Ada", 31)
+    assert list(commits(repository(tmp_path, [*people, trailer]))) == [
+        Record("The text of the first change", "Ada", "= 1970-01"),
+        Record("The text of the third change", "Ada", "= 1970-02"),
     ]
 
 

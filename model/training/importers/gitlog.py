@@ -1,0 +1,188 @@
+"""Reads the commit messages of a git repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
+
+from model.training.errors import DataError, place
+from model.training.importers.committext import is_bot, own_words
+from model.training.importers.records import (
+    MAX_CHARACTERS,
+    MIN_DOCUMENTS,
+    LeftOut,
+    Reading,
+    Record,
+    counting,
+    make_record,
+)
+
+#: What git writes about a commit, with a zero byte behind each part: the author's name and address
+#: by the mailmap, the day, the parents, the block of trailers, and the whole message.
+FORMAT = "--format=tformat:%aN%x00%aE%x00%ad%x00%P%x00%(trailers)%x00%B"
+PARTS = FORMAT.count("%x00") + 1
+#: Largest number of bytes of a part. A longer message has more than ``MAX_CHARACTERS`` characters.
+MAX_BYTES = 4 * MAX_CHARACTERS
+#: Variables that would make git read another repository than the one that the user has named.
+_OTHERS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
+#: The spans of time that can be a document, and the length of their dates. The first with which two
+#: authors have enough documents is used.
+_SPANS = {"month": len("2026-01"), "day": len("2026-01-31")}
+
+
+class _Commit(NamedTuple):
+    name: str
+    address: str
+    day: str
+    parents: str
+    trailers: str
+    message: str
+
+
+def read_git(path: Path, reading: Reading) -> list[Record]:
+    """Returns the messages of the commits on the current branch, the oldest first.
+
+    The author is the name that the mailmap gives. The document is the month. If fewer than two
+    authors have ``MIN_DOCUMENTS`` months, it is the day, and a note of ``reading`` says so. Merges,
+    commits of programs, and reverts without a reason are left out. So are trailers, quoted lines
+    and patches.
+
+    Raises:
+        DataError: git is not installed, or ``path`` is no repository with commits.
+    """
+    _check(path, reading)
+    commits, records = int(_git(path, "rev-list", "--count", "HEAD")), []
+    for number, parts in enumerate(_log(path), 1):
+        with counting(reading):
+            records.append(_record(parts))
+        reading.progress(number / commits)
+    return _with_documents(records, reading)
+
+
+def _check(path: Path, reading: Reading) -> None:
+    """Refuses a path that is not the top of a repository, and a repository without commits.
+
+    Raises:
+        DataError: the path is refused.
+    """
+    if not path.is_dir():
+        finding = "not a folder" if path.exists() else "No such file or directory"
+        raise DataError(f"{place(path)}: {finding}: name the folder of a git repository")
+    if _git(path, "rev-parse", "--is-inside-work-tree") == "true":
+        top = _git(path, "rev-parse", "--show-toplevel")
+        if not path.samefile(top):
+            raise DataError(f"{place(path)}: a folder within a repository: name its top, {top}")
+    if not _git(path, "rev-list", "--max-count=1", "--all"):
+        raise DataError(f"{place(path)}: the repository has no commits: name another")
+    _git(path, "rev-parse", "--verify", "HEAD^{commit}")
+    if _git(path, "rev-parse", "--is-shallow-repository") == "true":
+        reading.notes.append(
+            "the repository is shallow, it has the newest commits only: "
+            "git fetch --unshallow brings the others"
+        )
+
+
+def _command(path: Path, *arguments: str) -> list[str]:
+    return ["git", "-C", str(path), "-c", "log.showSignature=false", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OTHERS}
+
+
+def _git(path: Path, *arguments: str) -> str:
+    """Returns what a git command prints.
+
+    Raises:
+        DataError: git is not installed, or the command fails.
+    """
+    try:
+        done = subprocess.run(
+            _command(path, *arguments), env=_environment(), capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise DataError(f"{place(path)}: git is not installed: install it") from error
+    if done.returncode:
+        raise _failed(path, done.stderr)
+    return done.stdout.decode(errors="surrogateescape").strip()
+
+
+def _failed(path: Path, errors: bytes) -> DataError:
+    """Returns the error of a git command that has failed and has written ``errors``."""
+    first = errors.decode(errors="replace").strip().partition("\n")[0] or "no reason"
+    return DataError(
+        f"{place(path)}: git says {first.removeprefix('fatal: ')!r}: "
+        f"name a repository in which git log works"
+    )
+
+
+def _log(path: Path) -> Iterator[tuple[bytes, ...]]:
+    """Yields the parts of each commit.
+
+    Raises:
+        DataError: git fails, for example because the repository is damaged.
+    """
+    options = ("-z", "--reverse", "--no-color", "--date=short", "--encoding=UTF-8", FORMAT)
+    command = _command(path, "log", *options, "HEAD", "--")
+    with (
+        TemporaryFile() as errors,
+        subprocess.Popen(
+            command, env=_environment(), stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
+        assert process.stdout is not None
+        parts = _parts(process.stdout)
+        yield from zip(*[parts] * PARTS, strict=False)
+        if process.wait():
+            errors.seek(0)
+            raise _failed(path, errors.read())
+
+
+def _parts(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yields what stands before each zero byte. Of more than ``MAX_BYTES``, only a part."""
+    rest = b""
+    while chunk := stream.read(2**16):
+        *whole, rest = (rest + chunk).split(b"\0")
+        yield from whole
+        rest = rest[: MAX_BYTES + 1]
+
+
+def _record(parts: Sequence[bytes]) -> Record:
+    """Returns the record of a commit. Its document is the day.
+
+    Raises:
+        LeftOut: the commit has no message of a person.
+    """
+    if max(map(len, parts)) > MAX_BYTES:
+        raise LeftOut(f"longer than {MAX_CHARACTERS:,} characters")
+    try:
+        commit = _Commit(*(part.decode() for part in parts))
+    except UnicodeDecodeError as error:
+        raise LeftOut("not valid UTF-8") from error
+    if " " in commit.parents:
+        raise LeftOut("merges")
+    if is_bot(commit.name, commit.address):
+        raise LeftOut("written by programs")
+    return make_record(own_words(commit.message, commit.trailers), commit.name, commit.day)
+
+
+def _with_documents(records: Sequence[Record], reading: Reading) -> list[Record]:
+    """Returns the records with months as documents, or with days if the months are too few."""
+    for span, length in _SPANS.items():
+        dated = [r._replace(document=r.document[: len("= ") + length]) for r in records]
+        documents = defaultdict[str, set[str]](set)
+        for record in dated:
+            documents[record.author].add(record.document)
+        if sum(len(found) >= MIN_DOCUMENTS for found in documents.values()) >= 2:
+            if span == "day":
+                reading.notes.append(
+                    f"documents are days: fewer than two authors have {MIN_DOCUMENTS} months with "
+                    "commits"
+                )
+            return dated
+    return [r._replace(document=r.document[: len("= ") + _SPANS["month"]]) for r in records]

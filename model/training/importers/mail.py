@@ -1,0 +1,212 @@
+"""Reads the mails of an mbox file, of a Maildir, or of a folder with mbox files."""
+
+from __future__ import annotations
+
+import email
+import mailbox
+import os
+import re
+from collections.abc import Iterator, Sequence
+from email.message import Message
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+
+from model.training.errors import DataError, place
+from model.training.importers.committext import is_bot
+from model.training.importers.filekind import check_text, head_of
+from model.training.importers.mailtext import own_words
+from model.training.importers.records import LeftOut, Reading, Record, counting, make_record
+from model.training.importers.textfile import MAX_LINE, chunks, encoding_of, on_disk
+
+#: Largest size of a mail, with attachments, in bytes.
+MAX_MAIL_BYTES = 2**26
+#: The beginning of an mbox file.
+FROM = b"From "
+#: Folders that each Maildir has.
+MAILDIR = ("cur", "new")
+#: Beginnings of the addresses of programs.
+_PROGRAMS = re.compile(
+    r"(?:no-?reply|do-?not-?reply|mailer-daemon|postmaster|bounces?|notifications?)\b",
+    re.IGNORECASE,
+)
+_ID = re.compile(r"<[^<>\s]+>")
+#: An address as Mailman's archives write it.
+_HIDDEN_AT = re.compile(r"^(\S+) at (\S+)")
+
+
+class _Threads:
+    """Tells which mails belong to one thread, by the ids that the mails name."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def join(self, ids: Sequence[str]) -> None:
+        """Puts the mails with the ``ids`` into one thread, that of the first id."""
+        for one in ids[1:]:
+            if (root := self.root(one)) != (first := self.root(ids[0])):
+                self._above[root] = first
+
+    def root(self, one: str) -> str:
+        """Returns the id that stands for the thread of a mail."""
+        path = []
+        while (above := self._above.get(one)) is not None:
+            path.append(one)
+            one = above
+        self._above.update(dict.fromkeys(path, one))
+        return one
+
+
+def read_mails(path: Path, reading: Reading) -> list[Record]:
+    """Returns the messages in the mails of an mbox file, a Maildir, or a folder with mbox files.
+
+    The author is the sender's address in lower case. The document is the thread, by the headers
+    References and In-Reply-To. Mails without plain text, of programs, and copies of a mail are left
+    out. So are quotes, forwarded mails and signatures.
+
+    Raises:
+        DataError: no mail can be read. The error's text says why.
+    """
+    records, threads, seen = [], _Threads(), set[str]()
+    for number, mail in enumerate(_mails(path, reading), 1):
+        with counting(reading):
+            own, *others = _ids(mail, number)
+            threads.join([*others, own])
+            if own in seen:
+                raise LeftOut("copies of a mail")
+            seen.add(own)
+            records.append(make_record(own_words(_text(mail)), _author(mail), own))
+    return [
+        record._replace(document=f"= {threads.root(record.document.removeprefix('= '))}")
+        for record in records
+    ]
+
+
+def _mails(path: Path, reading: Reading) -> Iterator[Message]:
+    if all((path / name).is_dir() for name in MAILDIR):
+        yield from _parsed(mailbox.Maildir(path, create=False), reading)
+    elif path.is_dir():
+        yield from _mails_in_folder(path, reading)
+    else:
+        _check_mbox(path)
+        yield from _mails_in_file(path, reading)
+
+
+def _mails_in_folder(path: Path, reading: Reading) -> Iterator[Message]:
+    files = [one for one in sorted(path.rglob("*")) if one.is_file()]
+    found = [one for one in files if one.stat().st_size and head_of(one).startswith(FROM)]
+    if not found:
+        raise DataError(f"{place(path)}: neither a Maildir nor mbox files in it: name another")
+    if len(found) < len(files):
+        reading.left_out["files that are no mbox"] += len(files) - len(found)
+    for number, file in enumerate(found):
+        _check_mbox(file)
+        yield from _mails_in_file(file, reading.part(number, len(found)))
+
+
+def _check_mbox(path: Path) -> None:
+    """Refuses a file that is no mbox, or has a line that would not fit into the memory.
+
+    Raises:
+        DataError: the file is refused.
+    """
+    head = head_of(path)
+    check_text(path, head, encoding_of(head))
+    if not head.startswith(FROM):
+        raise DataError(
+            f"{place(path, 1)}: not an mbox, whose first line begins with 'From ': export the "
+            "mails as mbox, or name a Maildir"
+        )
+    if b"\r" in head and b"\n" not in head:
+        raise DataError(f"{place(path, 1)}: the lines end with CR: convert it with tr '\\r' '\\n'")
+    line, length = 1, 0
+    for chunk in chunks(path, Reading()):
+        length = len(chunk) - chunk.rfind(b"\n") - 1 if b"\n" in chunk else length + len(chunk)
+        line += chunk.count(b"\n")
+        if length > MAX_LINE:
+            raise DataError(
+                f"{place(path, line)}: the line has more than {MAX_LINE:,} bytes: delete this mail"
+            )
+
+
+def _mails_in_file(path: Path, reading: Reading) -> Iterator[Message]:
+    with on_disk(path) as file:
+        yield from _parsed(mailbox.mbox(file, create=False), reading)
+
+
+def _parsed(box: mailbox.Mailbox[Any], reading: Reading) -> Iterator[Message]:
+    """Yields the mails of a mailbox, and closes it."""
+    try:
+        number, total = 0, len(box)
+        for number, key in enumerate(box.iterkeys(), 1):
+            with counting(reading), box.get_file(key) as file:
+                file.seek(0, os.SEEK_END)
+                if file.tell() > MAX_MAIL_BYTES:
+                    raise LeftOut(f"larger than {MAX_MAIL_BYTES:,} bytes")
+                file.seek(0)
+                yield _parse(file.read())
+            reading.progress(number / total)
+    finally:
+        box.close()
+
+
+def _parse(content: bytes) -> Message:
+    try:
+        return email.message_from_bytes(content)
+    except RecursionError as error:
+        raise LeftOut("with parts that are nested too deeply") from error
+
+
+def _ids(mail: Message, number: int) -> list[str]:
+    """Returns the id of a mail, and the ids of the mails that it answers, the oldest first."""
+    own = _ID.findall(str(mail.get("Message-ID", "")))[:1] or [f"mail {number}"]
+    answered = _ID.findall(str(mail.get("References", "")))
+    return own + (answered or _ID.findall(str(mail.get("In-Reply-To", ""))))
+
+
+def _author(mail: Message) -> str:
+    """Returns the sender's address in lower case.
+
+    Raises:
+        LeftOut: the sender is no person.
+    """
+    sender = _HIDDEN_AT.sub(r"\1@\2", str(mail.get("From", "")).strip())
+    name, address = parseaddr(sender)
+    automatic = str(mail.get("Auto-Submitted", "no")).strip().lower() != "no"
+    if automatic or _PROGRAMS.match(address) or is_bot(sender, address):
+        raise LeftOut("written by programs")
+    if "@" not in address:
+        raise LeftOut("without a sender's address")
+    if " via " in name:
+        raise LeftOut("sent by a mailing list in a person's name")
+    return address.lower()
+
+
+def _text(mail: Message) -> str:
+    """Returns the first part of plain text.
+
+    Raises:
+        LeftOut: there is none, or its bytes are not valid in its character set.
+    """
+    part = next(_plain_parts(mail), None)
+    if part is None:
+        raise LeftOut("without plain text, such as HTML only")
+    try:
+        return bytes(part.get_payload(decode=True)).decode(part.get_content_charset("ascii"))
+    except (LookupError, ValueError) as error:
+        raise LeftOut("not valid in their character set") from error
+
+
+def _plain_parts(mail: Message) -> Iterator[Message]:
+    """Yields the parts of plain text. Leaves out attachments, and mails within the mail."""
+    waiting = [mail]
+    while waiting:
+        part = waiting.pop()
+        kind = part.get_content_type()
+        if part.get_content_disposition() == "attachment" or kind.startswith("message/"):
+            continue
+        if part.is_multipart():
+            inner = [one for one in part.get_payload() if isinstance(one, Message)]
+            waiting.extend(reversed(inner))
+        elif kind == "text/plain":
+            yield part

@@ -1,0 +1,91 @@
+"""The steps that ``make train`` and ``make inspect`` share: reading messages, checking a corpus."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+
+from model.training.corpus import Corpus
+from model.training.errors import DataError
+from model.training.importers.sources import SOURCES, Imported, import_messages
+from model.training.progress import make_progress
+
+#: The models that can be trained. Each has a package of this name, with a module ``training``. The
+#: module has a function ``train``. It can also have a function ``check``, which gets the corpus and
+#: raises DataError if the training is impossible, for example because it needs too much memory.
+MODELS = ("ngram", "transformer")
+
+
+def add_source_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    """Adds an option for each source of messages. At most one of them can be given."""
+    group = parser.add_mutually_exclusive_group(required=required)
+    for name, source in SOURCES.items():
+        group.add_argument(f"--{name}", type=Path, help=source.help)
+
+
+def source_of(options: argparse.Namespace) -> tuple[str, Path] | None:
+    """Returns the name and the path of the source that the command line names, or None."""
+    return next(((name, path) for name in SOURCES if (path := getattr(options, name))), None)
+
+
+def read(name: str, path: Path, console: Console) -> Imported:
+    """Reads the messages of a source. Prints the progress, and what is kept and left out.
+
+    Raises:
+        DataError: the source can't be used.
+    """
+    with make_progress(console) as progress:
+        imported = import_messages(name, path, progress)
+    print_notes(imported.notes, console)
+    return imported
+
+
+def print_notes(notes: list[str], console: Console) -> None:
+    """Prints sentences, each on a line of its own."""
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False, markup=False)
+
+
+def checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
+    """Leaves out held-out messages that nearly equal a training message. Returns the new corpus.
+
+    Also prints the corpus's notes for the user.
+
+    Raises:
+        DataError: the module ``trainer`` refuses the corpus.
+    """
+    from model.training.near_duplicates import without_near_duplicates  # noqa: PLC0415 - scipy
+
+    if check := getattr(trainer, "check", None):
+        check(corpus)
+    corpus = without_near_duplicates(corpus)
+    print_notes(corpus.notes, console)
+    return corpus
+
+
+def status(command: str, work: Callable[[], None]) -> int:
+    """Does the work of a command. Returns the exit status: 0, or 2 if the work is impossible.
+
+    If it is impossible, one line on standard error says why.
+    """
+    try:
+        work()
+    except MemoryError as error:
+        return _fail(command, f"not enough memory: train on fewer messages or authors: {error}")
+    except (DataError, ImportError, OSError) as error:
+        return _fail(command, str(error))
+    except RuntimeError as error:  # torch has no error of its own for the CPU's memory
+        if "allocate memory" not in str(error):
+            raise
+        return _fail(command, f"not enough memory: train on fewer messages or authors: {error}")
+    return 0
+
+
+def _fail(command: str, error: str) -> int:
+    sys.stderr.write(f"{command}: {' '.join(error.split())}\n")
+    return 2
