@@ -120,6 +120,8 @@ SLOW_TESTS := $(filter-out tests/unit,$(patsubst %/__init__.py,%,$(wildcard test
 # Tests start hundreds of Python processes. Where the environment tells Python to keep no compiled files, each
 # process would compile torch's modules again, which takes 2 s of CPU time.
 test: export PYTHONDONTWRITEBYTECODE :=
+# Several tests share the cores. By default, a thread of torch would wait busily for another that has no core.
+test: export OMP_WAIT_POLICY := passive
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(VENV)/huggingface.stamp $(VENV)/parquet.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ class Design:
     texts: int
     #: The feature of each column, such as a row of the n-gram model's table: int64, (columns,).
     features: NDArray[np.int64]
+    #: The factor by which each column's values were multiplied: float32, shape (columns,).
+    factors: torch.Tensor
 
     def __init__(
         self, features: NDArray[np.int32], values: NDArray[np.float32], offsets: NDArray[np.int32]
@@ -38,8 +41,29 @@ class Design:
         self._column[self.features] = np.arange(len(self.features), dtype=np.int32)
         shape = (self.texts, len(self.features))
         matrix = csr_matrix((values, self._column[features], offsets), shape=shape)
+        self.factors = torch.ones(len(self.features))
+        self._matrix = matrix
         self._by_text = _sparse(matrix)
         self._by_column = _sparse(matrix.T.tocsr())
+
+    def reweighted(self, factors: NDArray[np.float32]) -> Design:
+        """Returns a design of the same texts and features, with other values.
+
+        The values of each column are multiplied by the column's factor. ``factors`` has the shape
+        (columns,). Entries that become 0 take no memory and no time.
+        """
+        result = copy(self)
+        result.factors = self.factors * torch.from_numpy(factors)
+        matrix = self._matrix.copy()
+        matrix.data *= factors[matrix.indices]
+        matrix.eliminate_zeros()
+        result._matrix = matrix
+        result._by_text, result._by_column = _sparse(matrix), _sparse(matrix.T.tocsr())
+        return result
+
+    def mean_square(self) -> float:
+        """Returns the mean of the texts' squared Euclidean norms."""
+        return float(np.square(self._matrix.data).sum() / self.texts)
 
     @property
     def columns(self) -> int:

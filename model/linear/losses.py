@@ -45,16 +45,3 @@ class SquaredHinge:
         """
         lacking = (1 - margins).clamp_(min=0)
         return Derivatives(-2 * lacking, 2 * (lacking > 0).float())
-
-
-class Logistic:
-    """The loss of logistic regression: the log of 1 + exp(-margin)."""
-
-    def __call__(self, margins: torch.Tensor) -> torch.Tensor:
-        """Returns the loss of each margin."""
-        return torch.nn.functional.softplus(-margins)
-
-    def derivatives(self, margins: torch.Tensor) -> Derivatives:
-        """Returns the derivatives of the loss at each margin."""
-        wrong = torch.sigmoid(-margins)
-        return Derivatives(-wrong, wrong * (1 - wrong))

@@ -22,10 +22,7 @@ SOLVER_ARRAYS = 4 * solver.MEMORY + 20
 
 
 class Machine(NamedTuple):
-    """A linear classifier: an author's weights are a weighted sum of the training texts' features.
-
-    To add the scores of two machines fitted to one design, add their ``dual`` and their ``bias``.
-    """
+    """A linear classifier: each author's weights are a weighted sum of the texts' features."""
 
     #: The factors of the texts' centred features in that sum: float32, shape (texts, authors).
     dual: torch.Tensor
@@ -35,9 +32,10 @@ class Machine(NamedTuple):
     def table(self, design: Design, first: int = 0, last: int | None = None) -> torch.Tensor:
         """Returns the weights of the columns ``first`` to ``last - 1``, by default of all columns.
 
-        ``design`` is the design that this machine is fitted to.
+        ``design`` is the design that this machine is fitted to. The weights are factors of the
+        features' values before :meth:`Design.reweighted`.
         """
-        return design.table(self.dual - self.dual.mean(0), first, last)
+        return _table(self.dual, design, first, last)
 
     def scores(self, design: Design, texts: Sparse) -> torch.Tensor:
         """Returns the scores of ``texts``: float32, shape (texts, authors).
@@ -46,10 +44,16 @@ class Machine(NamedTuple):
         :meth:`Design.others`.
         """
         blocks = [
-            texts.times(design.table(part - part.mean(0)))
-            for part in (self.dual[:, block] for block in blocks_of(design, len(self.bias)))
+            texts.times(_table(self.dual[:, block], design))
+            for block in blocks_of(design, len(self.bias))
         ]
         return torch.cat(blocks, 1) + self.bias
+
+
+def _table(
+    dual: torch.Tensor, design: Design, first: int = 0, last: int | None = None
+) -> torch.Tensor:
+    return design.table(dual - dual.mean(0), first, last).mul_(design.factors[first:last, None])
 
 
 def blocks_of(design: Design, authors: int) -> Iterator[slice]:

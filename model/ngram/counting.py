@@ -13,9 +13,13 @@ from model.ngram.features import ROWS, Bags, count
 CHUNK = 256
 
 
-def count_all(texts: Sequence[str]) -> Bags:
-    """Returns the distinct n-grams of each text and their counts, for any number of texts."""
-    chunks = [count(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
+def count_all(texts: Sequence[str], runs_of_tokens_only: bool = False) -> Bags:
+    """Returns the distinct n-grams of each text and their counts, for any number of texts.
+
+    If ``runs_of_tokens_only`` is true, the runs of characters are left out.
+    """
+    starts = range(0, len(texts), CHUNK)
+    chunks = [count(texts[start : start + CHUNK], runs_of_tokens_only) for start in starts]
     sizes = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
     return Bags(
         np.concatenate([chunk.rows for chunk in chunks]),
@@ -32,6 +36,20 @@ def select(bags: Bags, chosen: NDArray[np.bool_]) -> Bags:
     return Bags(bags.rows[kept], bags.counts[kept], offsets)
 
 
+def rows_of_tokens(texts: Sequence[str], bags: Bags) -> NDArray[np.bool_]:
+    """Returns, for each row of the weight table, whether it stands mainly for runs of tokens.
+
+    ``bags`` are all n-grams of ``texts``. A row stands mainly for runs of tokens if more than half
+    of the texts that have the row have such a run in it. The result has the shape (ROWS,).
+    """
+    tokens = count_all(texts, runs_of_tokens_only=True)
+    return 2 * _texts_with(tokens) > _texts_with(bags)
+
+
+def _texts_with(bags: Bags) -> NDArray[np.intp]:
+    return np.bincount(bags.rows, minlength=ROWS)
+
+
 def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
     """Returns the inverse document frequency of each row of the weight table, shape (ROWS,).
 
@@ -39,5 +57,4 @@ def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
     scikit-learn.
     """
     texts = len(bags.offsets) - 1
-    within = np.bincount(bags.rows, minlength=ROWS)
-    return (np.log((1 + texts) / (1 + within)) + 1).astype(np.float32)
+    return (np.log((1 + texts) / (1 + _texts_with(bags))) + 1).astype(np.float32)

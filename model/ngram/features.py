@@ -104,8 +104,10 @@ class _Grid(NamedTuple):
     tokens: NDArray[np.uint32]
 
 
-def count(texts: Sequence[str]) -> Bags:
+def count(texts: Sequence[str], runs_of_tokens_only: bool = False) -> Bags:
     """Returns the distinct n-grams of each text, and how often each occurs.
+
+    If ``runs_of_tokens_only`` is true, the runs of characters are left out.
 
     Raises:
         ValueError: there are more than ``MAX_TEXTS`` texts.
@@ -116,14 +118,17 @@ def count(texts: Sequence[str]) -> Bags:
     # of a text begin at the text's bound.
     bounds = np.arange(len(texts) + 1, dtype=np.int32) << np.int32(ROW_BITS)
     bounds[-1] = _NO_KEY
-    keys, counts = _unique_counts(_keys(texts, bounds))
+    keys, tokenwise = _keys(texts, bounds)
+    keys, counts = _unique_counts(tokenwise.ravel() if runs_of_tokens_only else keys)
     offsets: NDArray[np.int32] = keys.searchsorted(bounds).astype(np.int32)
     keys = keys[: offsets[-1]]
     return Bags(keys & np.int32((1 << ROW_BITS) - 1), counts[: len(keys)], offsets)
 
 
-def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Returns a key for each n-gram, in the order of ``_Grid.every``.
+def _keys(
+    texts: Sequence[str], bounds: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Returns a key for each n-gram, in the order of ``_Grid.every``, and the view for tokens.
 
     A key's high bits are the text's number, and its low bits are the row. The key is ``_NO_KEY``
     where no n-gram begins. ``bounds`` has each text's lowest possible key, and ends with
@@ -148,7 +153,7 @@ def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
     # No pair begins at the last token of a text. For a text without tokens, the index points to the
     # last token of an earlier text or of _AFTER. No pair begins there either.
     tokenwise[1, tokens.first.searchsorted(ends) - 1] = _NO_KEY
-    return keys
+    return keys, tokenwise
 
 
 def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

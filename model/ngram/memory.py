@@ -26,7 +26,7 @@ NGRAMS = 2.5
 #: The training refuses this many n-grams or more, because it numbers n-grams with 31 bits.
 MAX_NGRAMS = 2**31
 #: Bytes for each distinct n-gram of a text: row, count and value, and its entries in the matrices.
-NGRAM_BYTES = 48
+NGRAM_BYTES = 56
 
 
 class Needed(NamedTuple):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from model import card
-from model.ngram import classifier, features, fitting, memory, novelty, parameters
-from model.ngram.counting import count_all
+from model.ngram import classifier, features, memory, novelty, parameters
+from model.ngram.counting import count_all, rows_of_tokens
 from model.ngram.fitting import IDF_POWER, Fitter, Texts
 from model.ngram.tuning import LARGE, Tuned, tune
 from model.training import evaluation
@@ -117,7 +117,9 @@ def _texts(corpus: Corpus) -> Texts:
     labels = corpus.labels(*TRAINING_FOLDS)
     # In a large corpus, the search would take too long, so all messages count as new.
     is_new = _are_new(texts, folds) if len(texts) < LARGE else np.ones(len(texts), np.bool_)
-    return Texts(count_all(texts), labels, folds, is_new, len(corpus.authors))
+    bags = count_all(texts)
+    of_tokens = rows_of_tokens(texts, bags)
+    return Texts(bags, labels, folds, is_new, of_tokens, len(corpus.authors))
 
 
 def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -134,14 +136,14 @@ def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_
 def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) -> parameters.Weights:
     """Fits the chosen classifiers to all training messages. Returns the merged weights."""
     fitter = Fitter(texts, TRAINING_FOLDS)
-    machines = []
-    for number, (loss, penalty) in enumerate(tuned.penalties.items(), 1):
-        machines.append(fitter.fit(loss, penalty, tuned.start(texts, loss)))
+    machines = {}
+    for number, (kind, penalty) in enumerate(tuned.penalties.items(), 1):
+        machines[kind] = fitter.fit(kind, penalty, tuned.start(texts, kind))
         on_progress(number / len(tuned.penalties))
-    machine = fitting.mixed(machines, tuned.mixture.factors, tuned.mixture.offset)
+    merged = fitter.merged(machines, tuned.mixture.factors, tuned.mixture.offset)
     return parameters.Weights(
-        fitter.packed(machine),
-        machine.bias,
+        merged.table,
+        merged.bias,
         torch.from_numpy(fitter.row_weights),
         torch.tensor([tuned.platt.temperature], dtype=torch.float32),
         torch.tensor([tuned.platt.shift], dtype=torch.float32),
@@ -159,14 +161,14 @@ def _facts(tuned: Tuned) -> dict[str, Any]:
     part = tuned.folds == TUNING_FOLD  # the messages that the baseline is tuned on, too
     labels, predicted = tuned.labels[part], tuned.scores[part].argmax(1)
     macro_f1 = evaluation.macro_f1(labels, predicted, tuned.scores.shape[1])
-    losses = ", ".join(
-        f"{loss} with penalty {penalty:g} (factor {factor:.4g})"
-        for (loss, penalty), factor in zip(
+    kinds = ", ".join(
+        f"{kind} with penalty {penalty:g} (factor {factor:.4g})"
+        for (kind, penalty), factor in zip(
             tuned.penalties.items(), tuned.mixture.factors, strict=True
         )
     )
     return {
-        "model": f"linear, one author against the rest, class-balanced, mixed: {losses}",
+        "model": f"linear, squared hinge, one author against the rest, balanced, mixed: {kinds}",
         "features": features.PREPROCESSING,
         "idf_power": IDF_POWER,
         "balance": round(tuned.mixture.balance, 2),

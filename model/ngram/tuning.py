@@ -14,20 +14,20 @@ import torch
 from numpy.typing import NDArray
 
 from model.ngram import mixture
-from model.ngram.fitting import Fitter, Texts
+from model.ngram.fitting import ALL, TOKENS, Fitter, Texts
 from model.ngram.mixture import Mixture
 from model.training import platt
 from model.training.corpus import TRAINING_FOLDS, TUNING_FOLD
 from model.training.evaluation import Classes, Floats
 from model.training.platt import Platt
 
-#: Penalties to choose from, for each loss: factors of half the squared norm of the weights, in a
-#: fit to all training messages. A fit to 3/4 of the messages gets 3/4 of the penalty, so that its
-#: scores have the same scale.
-PENALTIES = {"squared hinge": (1.0, 0.3), "logistic": (0.03, 0.01)}
-#: Penalties for large corpora. There is only one for each loss, because a fit takes long. On the
+#: Penalties to choose from, for each kind of classifier: factors of half the squared norm of the
+#: weights, in a fit to all training messages. A fit to 3/4 of the messages gets 3/4 of the penalty,
+#: so that its scores have the same scale.
+PENALTIES = {ALL: (1.0, 0.3), TOKENS: (1.0, 0.3)}
+#: Penalties for large corpora. There is only one for each kind, because a fit takes long. On the
 #: presidents' messages, the other penalties were no better.
-LARGE_PENALTIES = {"squared hinge": (1.0,), "logistic": (0.01,)}
+LARGE_PENALTIES = {ALL: (1.0,), TOKENS: (1.0,)}
 #: Smallest number of training messages of a large corpus.
 LARGE = 10_000
 #: In a large corpus, the tuning fold needs at least this many messages to decide alone.
@@ -40,7 +40,7 @@ ENOUGH_NEW = 300
 class Tuned(NamedTuple):
     """The chosen numbers, and the scores by which they were chosen."""
 
-    #: The penalty of each loss.
+    #: The penalty of each kind of classifier that is mixed.
     penalties: dict[str, float]
     mixture: Mixture
     platt: Platt
@@ -53,23 +53,23 @@ class Tuned(NamedTuple):
     folds: Classes
     #: Whether the choices rest on the message.
     used: NDArray[np.bool_]
-    #: Dual coefficients of a fit to the folds ``fitted``, for each loss. Other fits start at these
+    #: Dual coefficients of a fit to the folds ``fitted``, for each kind. Other fits start at these
     #: coefficients.
     starts: dict[str, torch.Tensor]
     fitted: Sequence[int]
 
-    def start(self, texts: Texts, loss: str) -> torch.Tensor:
-        """Returns dual coefficients at which a fit to all ``texts`` with ``loss`` can start.
+    def start(self, texts: Texts, kind: str) -> torch.Tensor:
+        """Returns dual coefficients at which a fit of a kind to all ``texts`` can start.
 
         A text's coefficients are 0 if the text is in none of the folds ``self.fitted``.
         """
         start = torch.zeros(len(texts.labels), texts.authors)
-        start[torch.from_numpy(np.isin(texts.folds, self.fitted))] = self.starts[loss]
+        start[torch.from_numpy(np.isin(texts.folds, self.fitted))] = self.starts[kind]
         return start
 
 
 class _Trials(NamedTuple):
-    """The messages' scores for each loss and penalty.
+    """The messages' scores for each kind of classifier and each penalty.
 
     The scores of a message are from fits without the message's fold.
     """
@@ -80,7 +80,7 @@ class _Trials(NamedTuple):
     folds: Classes
     #: Whether the choices rest on the message.
     used: NDArray[np.bool_]
-    #: Dual coefficients of the last fit with each loss and penalty, and the folds of that fit.
+    #: Dual coefficients of the last fit of each kind with each penalty, and the folds of that fit.
     starts: dict[tuple[str, float], torch.Tensor]
     fitted: Sequence[int]
 
@@ -96,7 +96,7 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
     # tuning fold is left out, if `_decides` allows this.
     folds = [TUNING_FOLD] if large and _decides(texts) else np.unique(texts.folds).tolist()
     trials, shares = _trials(texts, some, folds, on_progress), texts.shares()
-    best = {loss: _penalty(trials, loss, some[loss], shares) for loss in some}
+    best = {kind: _penalty(trials, kind, some[kind], shares) for kind in some}
     penalties = max(_subsets(best), key=lambda each: _mixed(trials, each, shares)[2])
     chosen, mixed, _ = _mixed(trials, penalties, shares)
     return Tuned(
@@ -124,8 +124,8 @@ def _decides(texts: Texts) -> bool:
 
 
 def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
-    """Returns the penalties of each mixture to try: all losses together, and each loss alone."""
-    alone = [{loss: penalty} for loss, penalty in penalties.items()]
+    """Returns the penalties of each mixture to try: all kinds together, and each kind alone."""
+    alone = [{kind: penalty} for kind, penalty in penalties.items()]
     return [penalties, *alone] if len(alone) > 1 else alone
 
 
@@ -134,7 +134,7 @@ def _mixed(
 ) -> tuple[Mixture, Floats, float]:
     """Returns the mixture of the classifiers with ``penalties``, the mixed scores, and the quality.
 
-    ``penalties`` has the penalty of each loss that is mixed. ``shares`` has each author's share of
+    ``penalties`` has the penalty of each kind that is mixed. ``shares`` has each author's share of
     the training messages.
     """
     scores, used = [trials.scores[pair] for pair in penalties.items()], trials.used
@@ -149,9 +149,9 @@ def _trials(
     folds: Sequence[int],
     on_progress: Callable[[float], None],
 ) -> _Trials:
-    """Leaves out each of ``folds`` in turn, and fits a classifier with each loss and penalty."""
+    """Leaves out each of ``folds`` in turn, and fits each kind of classifier with each penalty."""
     parts = [texts.part([fold]) for fold in folds]
-    pairs = [(loss, penalty) for loss, some in penalties.items() for penalty in some]
+    pairs = [(kind, penalty) for kind, some in penalties.items() for penalty in some]
     found: dict[tuple[str, float], list[Floats]] = {pair: [] for pair in pairs}
     steps = iter(np.linspace(0, 1, len(folds) * len(pairs) + 1)[1:])
     for fold, part in zip(folds, parts, strict=True):
@@ -159,10 +159,10 @@ def _trials(
         fitter = Fitter(texts, rest)
         share = len(fitter.texts.labels) / len(texts.labels)
         starts: dict[tuple[str, float], torch.Tensor] = {}
-        for loss, penalty in pairs:
-            fitted = fitter.fit(loss, share * penalty, _nearest(starts, loss))
-            starts[loss, penalty] = fitted.dual
-            found[loss, penalty].append(fitter.scores(fitted, part.bags))
+        for kind, penalty in pairs:
+            fitted = fitter.fit(kind, share * penalty, _nearest(starts, kind))
+            starts[kind, penalty] = fitted.dual
+            found[kind, penalty].append(fitter.scores(kind, fitted, part.bags))
             on_progress(float(next(steps)))
     return _Trials(
         {pair: np.concatenate(each) for pair, each in found.items()},
@@ -184,14 +184,14 @@ def _used(is_new: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return is_new if np.count_nonzero(is_new) >= enough else np.ones_like(is_new)
 
 
-def _nearest(starts: dict[tuple[str, float], torch.Tensor], loss: str) -> torch.Tensor | None:
-    """Returns the dual coefficients of the last fit with ``loss``; None before the first fit."""
-    return next((dual for (name, _), dual in reversed(starts.items()) if name == loss), None)
+def _nearest(starts: dict[tuple[str, float], torch.Tensor], kind: str) -> torch.Tensor | None:
+    """Returns the dual coefficients of the last fit of a kind; None before the first fit."""
+    return next((dual for (name, _), dual in reversed(starts.items()) if name == kind), None)
 
 
-def _penalty(trials: _Trials, loss: str, penalties: Sequence[float], shares: Floats) -> float:
-    """Returns the penalty that gives the best quality if ``loss`` is the only loss.
+def _penalty(trials: _Trials, kind: str, penalties: Sequence[float], shares: Floats) -> float:
+    """Returns the penalty that gives the best quality if ``kind`` is the only kind.
 
     For each penalty, :func:`_mixed` chooses the mixture and measures the quality.
     """
-    return max(penalties, key=lambda each: _mixed(trials, {loss: each}, shares)[2])
+    return max(penalties, key=lambda each: _mixed(trials, {kind: each}, shares)[2])

@@ -1,4 +1,4 @@
-"""Linear machines: fits in blocks of authors, sums of machines, and features of a design."""
+"""Linear machines: fits in blocks of authors, and the features and values of a design."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from scipy.sparse import csr_matrix
 from model.linear import machine, solver
 from model.linear.balance import importance
 from model.linear.design import Design
-from model.linear.losses import Logistic, SquaredHinge
-from model.linear.machine import Machine
+from model.linear.losses import SquaredHinge
 
 TEXTS, FEATURES, AUTHORS = 60, 30, 5
 
@@ -54,7 +53,7 @@ def test_blocks_of_authors_give_the_same_machine(
 def test_scores_of_other_texts_are_those_of_the_table(
     design: Design, labels: NDArray[np.int64]
 ) -> None:
-    found = machine.fit(design, labels, AUTHORS, Logistic(), 0.1)
+    found = machine.fit(design, labels, AUTHORS, SquaredHinge(), 0.1)
     table = np.zeros((FEATURES, AUTHORS), np.float32)
     table[design.features] = found.table(design)
     others = sparse(20, 2)
@@ -64,23 +63,35 @@ def test_scores_of_other_texts_are_those_of_the_table(
 
 
 def test_slices_of_the_table_are_parts_of_it(design: Design, labels: NDArray[np.int64]) -> None:
-    found = machine.fit(design, labels, AUTHORS, Logistic(), 0.1)
+    found = machine.fit(design, labels, AUTHORS, SquaredHinge(), 0.1)
     whole = found.table(design)
     torch.testing.assert_close(found.table(design, 5, 11), whole[5:11])
 
 
-def test_sum_of_machines_gives_the_sum_of_their_scores(
+def test_weights_of_a_reweighted_design_are_factors_of_the_original_values(
     design: Design, labels: NDArray[np.int64]
 ) -> None:
-    one = machine.fit(design, labels, AUTHORS, Logistic(), 0.1)
-    two = machine.fit(design, labels, AUTHORS, SquaredHinge(), 1.0)
-    both = Machine(0.3 * one.dual + two.dual, 0.3 * one.bias + two.bias)
+    factors = np.linspace(0, 2, design.columns, dtype=np.float32)
+    weighted = design.reweighted(factors)
+    found = machine.fit(weighted, labels, AUTHORS, SquaredHinge(), 0.1)
+    assert not found.table(weighted)[0].any()
     others = sparse(20, 3)
     texts = design.others(others.indices, others.data, others.indptr)
-    torch.testing.assert_close(
-        both.scores(design, texts), 0.3 * one.scores(design, texts) + two.scores(design, texts),
-        atol=1e-5, rtol=1e-5,
-    )  # fmt: skip
+    table = np.zeros((FEATURES, AUTHORS), np.float32)
+    table[design.features] = found.table(weighted)
+    expected = others @ table + found.bias.numpy()
+    np.testing.assert_allclose(found.scores(weighted, texts), expected, atol=1e-5)
+    changed = others[:, design.features].multiply(factors).tocsr()
+    direct = changed @ weighted.table(found.dual - found.dual.mean(0)).numpy() + found.bias.numpy()
+    np.testing.assert_allclose(expected, direct, atol=1e-5)
+
+
+def test_reweighted_design_has_the_norms_of_its_new_values(design: Design) -> None:
+    before = design.mean_square()
+    half = design.reweighted(np.full(design.columns, 0.5, np.float32))
+    assert half.mean_square() == pytest.approx(before / 4)
+    assert design.reweighted(np.zeros(design.columns, np.float32)).mean_square() == 0
+    assert design.mean_square() == before
 
 
 def test_design_keeps_the_features_that_occur_commonest_first(design: Design) -> None:

@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from model.linear import solver
 from model.linear.balance import importance
 from model.linear.design import Design
-from model.linear.losses import Logistic, Loss, SquaredHinge
+from model.linear.losses import SquaredHinge
 from model.linear.solver import Problem
 
 TEXTS, FEATURES, AUTHORS = 90, 40, 4
@@ -47,8 +47,8 @@ def signs_of(labels: NDArray[np.int64]) -> torch.Tensor:
     return torch.where(torch.from_numpy(labels)[:, None] == torch.arange(AUTHORS), 1.0, -1.0)
 
 
-def problem(design: Design, loss: Loss, labels: NDArray[np.int64]) -> Problem:
-    return Problem(design.gram, loss, signs_of(labels), importance(labels), 0.7)
+def problem(design: Design, labels: NDArray[np.int64]) -> Problem:
+    return Problem(design.gram, SquaredHinge(), signs_of(labels), importance(labels), 0.7)
 
 
 def augmented(dense: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ def test_squared_hinge_gives_the_scores_of_linear_svc(
     dense: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> None:
     design = design_of(dense)
-    found = solver.minimise(problem(design, SquaredHinge(), labels), tolerance=1e-5)
+    found = solver.minimise(problem(design, labels), tolerance=1e-5)
     machine = LinearSVC(C=1 / 0.7, fit_intercept=False, tol=1e-8, max_iter=100_000)
     # LinearSVC's objective is C * sum(losses) + |weights|^2 / 2.
     weights = importance(labels)[:, 0].numpy()
@@ -69,11 +69,9 @@ def test_squared_hinge_gives_the_scores_of_linear_svc(
     np.testing.assert_allclose(found.scores, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("loss", [SquaredHinge(), Logistic()])
-def test_optimum_is_that_of_scipy(
-    dense: NDArray[np.float32], labels: NDArray[np.int64], loss: Loss
-) -> None:
-    found = solver.minimise(problem(design_of(dense), loss, labels), tolerance=1e-5)
+def test_optimum_is_that_of_scipy(dense: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    loss = SquaredHinge()
+    found = solver.minimise(problem(design_of(dense), labels), tolerance=1e-5)
     inputs = torch.from_numpy(augmented(dense))
     for author in range(AUTHORS):
         signs = signs_of(labels)[:, author].double()
@@ -96,7 +94,7 @@ def test_optimum_is_that_of_scipy(
 def test_start_at_the_optimum_takes_no_step(
     dense: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> None:
-    task = problem(design_of(dense), SquaredHinge(), labels)
+    task = problem(design_of(dense), labels)
     found = solver.minimise(task, tolerance=1e-4)
     steps: list[float] = []
     again = solver.minimise(task, start=found.dual, tolerance=2e-4, on_step=steps.append)
@@ -104,8 +102,8 @@ def test_start_at_the_optimum_takes_no_step(
     torch.testing.assert_close(again.dual, found.dual)
 
 
-@pytest.mark.parametrize("loss", [SquaredHinge(), Logistic()])
-def test_derivatives_are_those_of_the_loss(loss: Loss) -> None:
+def test_derivatives_are_those_of_the_loss() -> None:
+    loss = SquaredHinge()
     margins = torch.linspace(-3, 3, 25, dtype=torch.float64, requires_grad=True)
     [slope] = torch.autograd.grad(loss(margins).sum(), margins)
     found = loss.derivatives(margins.detach())
@@ -129,7 +127,7 @@ def relative_steps(gram: Callable[[torch.Tensor], torch.Tensor], task: Problem) 
 def test_fit_ends_when_the_gradient_is_small(
     dense: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> None:
-    task = problem(design_of(dense), SquaredHinge(), labels)
+    task = problem(design_of(dense), labels)
     steps = relative_steps(task.gram, task)
     assert steps[0] == pytest.approx(1)
     assert steps[-1] <= solver.TOLERANCE
@@ -141,10 +139,9 @@ def test_author_whose_texts_have_no_features_gets_finite_weights(
 ) -> None:
     without = dense.copy()
     without[labels == 0] = 0
-    for loss in (SquaredHinge(), Logistic()):
-        found = solver.minimise(problem(design_of(without), loss, labels), tolerance=1e-7)
-        assert found.dual.isfinite().all()
-        assert found.scores.isfinite().all()
+    found = solver.minimise(problem(design_of(without), labels), tolerance=1e-7)
+    assert found.dual.isfinite().all()
+    assert found.scores.isfinite().all()
 
 
 def test_step_without_curvature_changes_no_direction() -> None:

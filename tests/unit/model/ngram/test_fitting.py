@@ -7,9 +7,14 @@ import pytest
 import torch
 
 from model.ngram import fitting, training
-from model.ngram.counting import count_all, inverse_document_frequency, select
-from model.ngram.features import ROWS
-from model.ngram.fitting import Fitter, Texts
+from model.ngram.counting import (
+    count_all,
+    inverse_document_frequency,
+    rows_of_tokens,
+    select,
+)
+from model.ngram.features import CHARACTERS, ROWS, families
+from model.ngram.fitting import ALL, TOKENS, Fitter, Texts
 from model.ngram.parameters import Weights
 
 TEXTS = [
@@ -23,7 +28,9 @@ OTHERS = ["we gather at the sea", "ship IT now, 3", "thou moon", ""]
 @pytest.fixture(scope="module")
 def texts() -> Texts:
     numbers = np.arange(len(TEXTS))
-    return Texts(count_all(TEXTS), numbers % 3, numbers // 3 % 5, numbers != 4, 3)
+    bags = count_all(TEXTS)
+    of_tokens = rows_of_tokens(TEXTS, bags)
+    return Texts(bags, numbers % 3, numbers // 3 % 5, numbers != 4, of_tokens, 3)
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +53,56 @@ def test_selection_of_all_texts_changes_nothing(texts: Texts) -> None:
 
 
 def test_folded_mixture_serves_the_mixed_scores(fitter: Fitter) -> None:
-    machines = [fitter.fit("squared hinge", 1.0), fitter.fit("logistic", 0.03)]
+    machines = {ALL: fitter.fit(ALL, 1.0), TOKENS: fitter.fit(TOKENS, 0.3)}
     offset = np.array([0.1, -0.2, 0.4])
-    folded = fitting.mixed(machines, (0.7, 0.2), offset)
-    weights = Weights(
-        fitter.packed(folded),
-        folded.bias,
-        torch.from_numpy(fitter.row_weights),
-        torch.ones(1),
-    )
+    merged = fitter.merged(machines, (0.7, 0.2), offset)
+    weights = Weights(*merged, torch.from_numpy(fitter.row_weights), torch.ones(1))
     bags = count_all(OTHERS)
-    apart = [fitter.scores(each, bags) for each in machines]
+    apart = [fitter.scores(kind, each, bags) for kind, each in machines.items()]
     expected = 0.7 * apart[0] + 0.2 * apart[1] + offset
     # The table has 8 bits for each weight.
     np.testing.assert_allclose(training.logits(weights, OTHERS), expected, atol=0.01)
 
 
 def test_rows_that_occur_in_no_text_have_no_weight(fitter: Fitter) -> None:
-    packed = fitter.packed(fitter.fit("logistic", 0.03))
-    table = torch.ops.quantized.embedding_bag_byte_unpack(packed)
+    merged = fitter.merged({ALL: fitter.fit(ALL, 0.3)}, (1.0,), np.zeros(3))
+    table = torch.ops.quantized.embedding_bag_byte_unpack(merged.table)
     assert table.shape == (ROWS, 3)
     used = torch.zeros(ROWS, dtype=torch.bool)
-    used[torch.from_numpy(fitter.design.features)] = True
+    used[torch.from_numpy(fitter.designs[ALL].features)] = True
     assert not table[~used].any()
     assert table[used].abs().sum(1).count_nonzero() > 0.9 * used.sum()
 
 
 def test_fit_recognises_its_texts(texts: Texts, fitter: Fitter) -> None:
-    for loss in fitting.LOSSES:
-        scores = fitter.scores(fitter.fit(loss, 0.01), texts.bags)
+    for kind in fitter.designs:
+        scores = fitter.scores(kind, fitter.fit(kind, 0.01), texts.bags)
         assert (scores.argmax(1) == texts.labels).mean() > 0.95
+
+
+def test_rows_of_tokens_are_those_that_only_runs_of_tokens_have(texts: Texts) -> None:
+    rows: dict[bool, set[int]] = {True: set(), False: set()}
+    for text in TEXTS:
+        for place, family in enumerate(families(text)):
+            rows[place >= len(CHARACTERS)].update(family.rows.tolist())
+    tokens, characters = rows[True] - rows[False], rows[False] - rows[True]
+    assert len(tokens) > 50
+    assert texts.of_tokens[sorted(tokens)].all()
+    assert not texts.of_tokens[sorted(characters)].any()
+
+
+def test_classifier_of_runs_of_tokens_ignores_the_spelling(fitter: Fitter) -> None:
+    machine = fitter.fit(TOKENS, 0.3)
+    bags = count_all(["we shall now", "WE SHALL NOW"])
+    same, shouted = fitter.scores(TOKENS, machine, bags) - machine.bias.numpy()
+    # The norm of all values depends on the spelling, so the scores differ by a factor.
+    np.testing.assert_allclose(same / shouted, (same / shouted)[0], rtol=0.02)
+    assert abs(same).max() > 0.1
+
+
+def test_texts_have_the_mean_squared_norm_1_for_each_classifier(fitter: Fitter) -> None:
+    for design in fitter.designs.values():
+        assert design.mean_square() == pytest.approx(1, rel=1e-3)
 
 
 def test_shares_count_every_author(texts: Texts) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from model.ngram import tuning
-from model.ngram.counting import count_all
-from model.ngram.fitting import LOSSES, Fitter, Texts
+from model.ngram.counting import count_all, rows_of_tokens
+from model.ngram.fitting import ALL, TOKENS, Fitter, Texts
 from model.training.corpus import TRAINING_FOLDS, TUNING_FOLD
 
 WORDS = (
@@ -30,7 +30,9 @@ def texts() -> Texts:
         for label in labels
     ]
     folds = np.array(TRAINING_FOLDS)[np.arange(72) // 3 % 4]
-    return Texts(count_all(written), labels, folds, np.arange(72) % 20 != 0, 3)
+    bags = count_all(written)
+    is_new = np.arange(72) % 20 != 0
+    return Texts(bags, labels, folds, is_new, rows_of_tokens(written, bags), 3)
 
 
 def test_folds_without_messages_are_not_left_out(texts: Texts) -> None:
@@ -45,8 +47,8 @@ def test_large_corpora_have_fewer_candidates_and_leave_out_one_fold(
     monkeypatch.setattr(tuning, "ENOUGH_TUNING", len(texts.labels) // 4)
     shares: list[float] = []
     tuned = tuning.tune(texts, shares.append)
-    assert shares == [0.5, 1.0]  # two losses, one penalty each, one fold
-    assert tuned.penalties.items() <= {"squared hinge": 1.0, "logistic": 0.01}.items()
+    assert shares == [0.5, 1.0]  # two kinds, one penalty each, one fold
+    assert tuned.penalties.items() <= {ALL: 1.0, TOKENS: 1.0}.items()
     assert set(tuned.folds) == {TUNING_FOLD}
 
 
@@ -62,7 +64,7 @@ def test_choices_rest_on_scores_from_fits_without_these_messages(texts: Texts) -
     shares: list[float] = []
     tuned = tuning.tune(texts, shares.append)
     assert shares == sorted(shares)
-    assert tuned.penalties.keys() <= LOSSES.keys()
+    assert tuned.penalties.keys() <= {ALL, TOKENS}
     assert shares[-1] == 1
     assert sorted(tuned.folds) == sorted(texts.folds)
     assert np.count_nonzero(tuned.used) == np.count_nonzero(texts.is_new) < len(texts.labels)
@@ -70,8 +72,11 @@ def test_choices_rest_on_scores_from_fits_without_these_messages(texts: Texts) -
     fitter = Fitter(texts, TRAINING_FOLDS[1:])
     left_out = texts.part([fold])
     share = len(fitter.texts.labels) / len(texts.labels)
-    fits = [fitter.fit(loss, share * penalty) for loss, penalty in tuned.penalties.items()]
-    expected = tuned.mixture.mixed([fitter.scores(each, left_out.bags) for each in fits])
+    scores = [
+        fitter.scores(kind, fitter.fit(kind, share * penalty), left_out.bags)
+        for kind, penalty in tuned.penalties.items()
+    ]
+    expected = tuned.mixture.mixed(scores)
     np.testing.assert_allclose(tuned.scores[tuned.folds == fold], expected, atol=0.1)
     np.testing.assert_array_equal(tuned.labels[tuned.folds == fold], left_out.labels)
 
@@ -81,24 +86,24 @@ def test_choices_rest_on_all_messages_if_few_are_new(texts: Texts) -> None:
     assert tuned.used.all()
 
 
-def test_each_penalty_is_one_of_its_losses(texts: Texts) -> None:
+def test_each_penalty_is_one_of_its_kind(texts: Texts) -> None:
     tuned = tuning.tune(texts, lambda _: None)
-    for loss, penalty in tuned.penalties.items():
-        assert penalty in tuning.PENALTIES[loss]
+    for kind, penalty in tuned.penalties.items():
+        assert penalty in tuning.PENALTIES[kind]
 
 
 def test_final_fit_starts_from_the_coefficients_of_the_tuning(texts: Texts) -> None:
     tuned = tuning.tune(texts, lambda _: None)
-    loss = next(iter(tuned.penalties))
-    start = tuned.start(texts, loss)
+    kind = next(iter(tuned.penalties))
+    start = tuned.start(texts, kind)
     assert start.shape == (len(texts.labels), 3)
     left_out = ~np.isin(texts.folds, tuned.fitted)
     assert left_out.any()
     assert not start[left_out].any()
-    np.testing.assert_array_equal(start[~left_out], tuned.starts[loss])
+    np.testing.assert_array_equal(start[~left_out], tuned.starts[kind])
 
 
-def test_each_loss_may_serve_alone() -> None:
-    both = {"squared hinge": 1.0, "logistic": 0.03}
-    assert tuning._subsets(both) == [both, {"squared hinge": 1.0}, {"logistic": 0.03}]
-    assert tuning._subsets({"logistic": 0.03}) == [{"logistic": 0.03}]
+def test_each_kind_may_serve_alone() -> None:
+    both = {ALL: 1.0, TOKENS: 0.3}
+    assert tuning._subsets(both) == [both, {ALL: 1.0}, {TOKENS: 0.3}]
+    assert tuning._subsets({TOKENS: 0.3}) == [{TOKENS: 0.3}]
