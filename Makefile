@@ -87,6 +87,13 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 	@$(call interruptible,$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") \
 		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)"))
 
+.PHONY: attribute
+attribute: $(RUN)  ## Attribute a file: DATA=in.jsonl OUT=out.jsonl, also .csv, .parquet or - for a pipe; EXPLAIN=1
+	@test -n "$(DATA)" -a -n "$(OUT)" || \
+		{ echo "byline: name both files: make attribute DATA=in.jsonl OUT=out.jsonl" >&2; exit 1; }
+	@$(call interruptible,$(BIN)/python -X utf8 -m celery_app.file_job --data "$(DATA)" --out "$(OUT)" \
+		$(if $(EXPLAIN),--explain))
+
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
 	@$(call interruptible,$(BIN)/python -m compose.backup create $(if $(TO),--to "$(TO)"))

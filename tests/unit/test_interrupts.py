@@ -19,6 +19,7 @@ COMMANDS = (
     ("bench.faults", "rich"),
     ("bench.micro.model_speed", "torch"),
     ("celery_app.dead_letters", "redis"),
+    ("celery_app.file_job", "redis"),
     ("celery_app.models", "redis"),
     ("celery_app.settings.table", "msgspec"),
     ("celery_app.worker", "celery"),
