@@ -13,7 +13,9 @@ from copy import deepcopy
 
 import msgspec
 
+from celery_app import garbage
 from celery_app.client.async_client import Client
+from celery_app.client.dispatch.limits import MOST_CREDITS
 from celery_app.client.event_loop import new_event_loop
 from celery_app.file_job.asking import LOOK_S, Asking
 from celery_app.file_job.errors import JobError
@@ -29,6 +31,9 @@ from celery_app.settings.secret_url import SecretURL
 from monitoring.instruments import logs
 from tasks.errors import BrokerUnavailable, NoModel
 
+#: The rows under way are this many times the rows in flight. So the dispatcher always has a full
+#: chunk. It looks through all waiting rows for each chunk, so that more rows would cost time.
+ROOM_FACTOR = 4
 #: Exit status if the job could not begin or go on.
 FAILED = 2
 #: Exit status after Ctrl-C or SIGTERM.
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     options = _options(arguments)
     try:
-        settings = _with_redis(Settings.from_environ(os.environ))
+        settings = _for_job(Settings.from_environ(os.environ))
         logs.configure("attribute", "ERROR", settings.log_format)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_run(options, settings))
@@ -64,12 +69,19 @@ def _say(line: str, status: int) -> int:
     return status
 
 
-def _with_redis(settings: Settings) -> Settings:
-    """Returns settings with a URL of Redis: if none is set, that of the Valkey of `make run`."""
-    if settings.redis_url is not None:
-        return settings
+def _for_job(settings: Settings) -> Settings:
+    """Returns the settings of a job, where the user has set none.
+
+    The URL of Redis is that of the Valkey of `make run`. As many tasks as an api process may have
+    at most are in flight, so that the workers have the next task even if the job's process has to
+    wait for a CPU. Live messages do not wait for the job's tasks.
+    """
     url = SecretURL(f"redis://127.0.0.1:{settings.redis_port}/0")
-    return msgspec.structs.replace(settings, redis_url=url)
+    return msgspec.structs.replace(
+        settings,
+        redis_url=settings.redis_url or url,
+        credits=settings.credits or MOST_CREDITS,
+    )
 
 
 async def _run(options: argparse.Namespace, settings: Settings) -> None:
@@ -114,10 +126,17 @@ async def _attribute(
                 files.begun or Journal(files.identity, version, explain, Counts())
             )
         asking = Asking(client, version, explain)
-        job = Job(files.output, asking, counts, settings.dispatcher_messages, explain)
+        job = Job(files.output, asking, counts, _room(settings), explain)
+        garbage.freeze_and_search_seldom()
         await job.run(files.input.blocks(counts.offset), report)
     files.input.check_unchanged()
     files.output.finish()
+
+
+def _room(settings: Settings) -> int:
+    """Returns the largest size of the rows under way, in units of :mod:`tasks.work`."""
+    in_flight = (settings.credits or MOST_CREDITS) * settings.chunk_messages
+    return min(settings.dispatcher_messages, ROOM_FACTOR * in_flight)
 
 
 async def _version(client: Client, report: Report) -> str:

@@ -11,11 +11,11 @@ from tasks.errors import InvalidMessage
 from tasks.messages import Failure
 from tasks.work import size
 
-#: Largest number of rows in a block. A call of the client costs a fixed time, so that more rows in
-#: a call cost less; with fewer rows, results come sooner.
-BLOCK_ROWS = 256
+#: Largest number of rows in a block. With more rows, replies wait for longer while the event loop
+#: handles a block, and the workers may idle.
+BLOCK_ROWS = 128
 #: Size from which a block gets no further row, in units of :mod:`tasks.work`.
-BLOCK_SIZE = 512
+BLOCK_SIZE = 256
 
 
 class Row(NamedTuple):

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.file_job.jobs import COMMAND, piped, results, run, saved, texts
+from bench.system.usage import pss
+from tests.integration.file_job.jobs import (
+    COMMAND,
+    piped,
+    results,
+    run,
+    saved,
+    start,
+    texts,
+    wait_for_rows,
+)
 from tests.parts import ROOT, Stack
 
 ODD = [*texts("odd", 3), "", "POISON of the file", 5, "b\0", *texts("more", 2)]
@@ -163,6 +173,19 @@ def test_a_full_disk_ends_the_job_which_goes_on_when_there_is_room(
     said = run(stack, data, out)
     assert "of them before this start" in said
     assert [each["ref"] for each in results(out)] == list(range(2000))
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(stack: Stack, tmp_path: Path) -> None:
+    given = texts("memory", 2000) * 100
+    data, out = saved(tmp_path, "in.jsonl", given), tmp_path / "out.jsonl"
+    job = start(stack, data, out)
+    wait_for_rows(job, out, 20_000)
+    before = pss(job.process.pid)
+    wait_for_rows(job, out, 100_000)
+    grown = pss(job.process.pid) - before
+    job.kill()
+    assert before > 0
+    assert grown < 20e6
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,21 @@ def test_changed_input_is_refused_with_the_remedy(slow: Stack, data: Path, out: 
     assert rows_done(out) == rows
 
 
+def test_a_text_that_workers_die_of_becomes_the_error_of_its_row(
+    own: Stack, tmp_path: Path, out: Path
+) -> None:
+    job = start(own, saved(tmp_path, "in.jsonl", ["aeiou", "DEADLY", "xyz"]), out)
+    for number in range(10):
+        worker = own.worker(name=f"number-{number}")
+        wait_for(lambda worker=worker: not (worker.alive and job.alive), 60, "an end")
+        if not job.alive:
+            break
+    assert job.process.wait(20) == 0, job.output
+    first, deadly, last = results(out)
+    assert (first["author"], last["author"]) == ("vowels", "consonants")
+    assert deadly["error"]["code"] == "dead_letter"
+
+
 def test_live_messages_go_before_those_of_a_job(slow: Stack, data: Path, out: Path) -> None:
     async def ask() -> str | None:
         async with Client(slow.env["BYLINE_REDIS_URL"]) as client:
