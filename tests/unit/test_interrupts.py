@@ -17,6 +17,7 @@ COMMANDS = (
     ("api.access.keys", "argparse"),
     ("bench", "rich"),
     ("bench.faults", "rich"),
+    ("bench.file_job", "msgspec"),
     ("bench.micro.model_speed", "torch"),
     ("celery_app.dead_letters", "redis"),
     ("celery_app.file_job", "redis"),
