@@ -21,6 +21,7 @@ class BarReport:
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
             console=self._console,
+            refresh_per_second=2,  # the job updates the bar as often
         )
         self._task = self._progress.add_task("", total=size, completed=counts.offset)
         self._rate = Rate(counts.rows)

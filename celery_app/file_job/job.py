@@ -17,6 +17,8 @@ from tasks.messages import Outcome
 UPDATE_S = 0.5
 #: Seconds without a result after which the job says what it waits for.
 SILENT_S = 5.0
+#: What the job waits for if it has results that it can't write.
+SLOW_OUTPUT = "the output takes no more at present: its reader, or the disk, is slow"
 
 
 class Output(Protocol):
@@ -45,6 +47,8 @@ class Job:
         #: Size of the blocks under way, in units of :mod:`tasks.work`.
         self._held = 0
         self._freed = asyncio.Event()
+        #: Whether results are being written.
+        self._writes = False
         #: The blocks under way, in order, each with the task that gets its outcomes; None: the end.
         self._sent: asyncio.Queue[tuple[Block, asyncio.Task[list[Outcome]]] | None]
         self._sent = asyncio.Queue()
@@ -61,6 +65,7 @@ class Job:
             await self._write()
             await sender
             watch.cancel()
+        report.update(self._counts)
 
     async def _send(self, blocks: Iterator[Block], group: asyncio.TaskGroup) -> None:
         async for block in Feeder(blocks):
@@ -82,7 +87,9 @@ class Job:
             ]
             self._counts.add(outcomes, block.end)
             # In a thread: the disk, or the reader of a pipe, may be slow.
+            self._writes = True
             await asyncio.to_thread(self._output.write, b"".join(lines), self._counts)
+            self._writes = False
             self._held -= block.size
             self._freed.set()
 
@@ -95,4 +102,4 @@ class Job:
             silent_s = silent_s + UPDATE_S if self._held and rows == self._counts.rows else 0.0
             rows = self._counts.rows
             if silent_s >= SILENT_S:
-                report.waits(self._asking.obstacle())
+                report.waits(SLOW_OUTPUT if self._writes else self._asking.obstacle())

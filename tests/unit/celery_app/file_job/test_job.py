@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from celery_app.file_job import asking
+from celery_app.file_job import job as job_module
 from celery_app.file_job.asking import Asking
 from celery_app.file_job.errors import JobError
 from celery_app.file_job.job import Job
@@ -162,6 +164,38 @@ def test_rows_under_way_stay_within_the_room(room: int, under_way: int) -> None:
     client = Slow(lambda text, n: GOOD)
     asyncio.run(run())
     assert client.most == under_way
+
+
+class Waits(LineReport):
+    """Keeps what the job waits for, and lets the output go on."""
+
+    def __init__(self, event: threading.Event) -> None:
+        super().__init__(None, Counts())
+        self.reasons: set[str] = set()
+        self._event = event
+
+    def waits(self, reason: str) -> None:
+        self.reasons.add(reason)
+        self._event.set()
+
+
+def test_an_output_that_takes_no_more_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "UPDATE_S", 0.01)
+    monkeypatch.setattr(job_module, "SILENT_S", 0.02)
+
+    class Blocked(Memory):
+        def write(self, lines: bytes, counts: Counts) -> None:
+            assert event.wait(10)
+            super().write(lines, counts)
+
+    async def run() -> None:
+        running, _ = job(FakeClient(lambda text, n: GOOD), Blocked(), 1000)
+        await running.run(blocks(1, 3), report)
+
+    event = threading.Event()
+    report = Waits(event)
+    asyncio.run(run())
+    assert report.reasons == {job_module.SLOW_OUTPUT}
 
 
 def test_an_error_while_reading_ends_the_job() -> None:
