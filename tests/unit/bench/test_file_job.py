@@ -31,6 +31,6 @@ def test_live_messages_reach_their_target_if_all_are_answered_in_time(
     p95_ms: float, failed: dict[str, int], reached: bool
 ) -> None:
     latency = msgspec.structs.replace(LATENCY, p95_ms=p95_ms)
-    line, found = live_line(run(latency=latency, totals=totals(failed=failed)), 1234.0)
+    line, found = live_line(run(latency=latency, totals=totals(failed=failed)), 1234.0, 9.0)
     assert line.startswith("beside a job of 1,234 rows/s, ")
     assert found == reached
