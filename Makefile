@@ -7,12 +7,14 @@ EXPORTER := .venv-exporter
 
 # What a run needs. The environment for development holds it, too.
 RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
+# The extra that reads and writes Parquet files.
+PARQUET := $(if $(filter %.parquet %.parquet.gz,$(DATA) $(OUT)),$(VENV)/parquet.stamp)
 # The model that MODEL= or the environment sets, and the extras that the model and the settings need.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp) \
 	$(if $(filter huggingface model.huggingface:% model.huggingface.classifier:%,$(SERVED)),$(VENV)/huggingface.stamp) \
 	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp) \
-	$(if $(filter %.parquet %.parquet.gz,$(DATA)),$(VENV)/parquet.stamp)
+	$(PARQUET)
 
 # The messages to train on. GIT and MBOX count only on the command line, because other programs have such variables.
 SOURCE = $(if $(DATA),--data "$(DATA)") $(if $(filter command,$(origin GIT)),--git "$(GIT)") \
@@ -96,6 +98,13 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, OUT=fold
 .PHONY: inspect
 inspect: $(VENV)/dev.stamp $(EXTRA)  ## Show what make train would do with DATA=file or folder, GIT=repository or MBOX=mails
 	@$(call interruptible,$(BIN)/python -m model.inspection $(if $(MODEL),--model "$(MODEL)") $(SOURCE))
+
+.PHONY: attribute
+attribute: $(RUN) $(PARQUET)  ## Attribute a file: DATA=in.jsonl OUT=out.jsonl, also .csv, .parquet or - for a pipe; EXPLAIN=1
+	@test -n "$(DATA)" -a -n "$(OUT)" || \
+		{ echo "byline: name both files: make attribute DATA=in.jsonl OUT=out.jsonl" >&2; exit 1; }
+	@$(call interruptible,$(BIN)/python -X utf8 -m celery_app.file_job --data "$(DATA)" --out "$(OUT)" \
+		$(if $(EXPLAIN),--explain))
 
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from celery_app.client.attribution_client import AttributionClient, RequestOptions
 from celery_app.client.entry import LOWEST_PRIORITY, Entry
 from celery_app.client.factory import make_client
+from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.yielding import Yielder
 from celery_app.settings import Settings
 from celery_app.settings.secret_url import SecretURL
@@ -99,6 +100,33 @@ class Client:
             for each in accepted:
                 if isinstance(each, Entry) and not each.done.is_set():
                     each.settle(_CLOSED._replace(id=each.id))
+
+    def current_version(self) -> str:
+        """Returns the model version that new messages go to, unless a call names another.
+
+        Raises:
+            BrokerUnavailable: the broker can't be reached, and no version is known.
+            NoModel: no worker has announced this version.
+        """
+        registry = self._opened().model_registry
+        try:
+            return registry.current().version
+        except NoModel as error:
+            raise _no_model(registry, error) from None
+
+    def workers(self, version: str) -> int:
+        """Returns how many workers of a model version were alive at the last check of the broker.
+
+        The broker is checked once a second. If it can't be reached, the last number stays.
+        """
+        return self._opened().model_registry.workers_of(version)
+
+    def states(self) -> dict[str, str]:
+        """Returns the name and the state of each part that an attribution needs.
+
+        A name is, for example, ``broker`` or ``worker``. A state is ``ok``, or says what is wrong.
+        """
+        return self._opened().model_registry.parts()
 
     async def attribute(
         self, texts: Iterable[str], **options: Unpack[CallOptions]
@@ -205,11 +233,16 @@ def _entry(inner: AttributionClient, text: str, options: RequestOptions) -> Entr
             inner.model_registry.check(options.model)
         return inner.entry(text, options)
     except NoModel as error:
-        if inner.model_registry.workers() is None:
-            return _failure(BrokerUnavailable("the broker can't be reached"))
-        return _failure(error)
+        return _failure(_no_model(inner.model_registry, error))
     except BylineError as error:
         return _failure(error)
+
+
+def _no_model(registry: ModelRegistry, error: NoModel) -> BylineError:
+    """Returns the error for a call that finds no model: the broker may be unreachable."""
+    if registry.workers() is None:
+        return BrokerUnavailable("the broker can't be reached")
+    return error
 
 
 async def _wait_for(accepted: Iterable[Entry | Failure], until: float) -> None:

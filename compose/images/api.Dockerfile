@@ -12,6 +12,7 @@ COPY api api
 COPY celery_app celery_app
 COPY compose/__init__.py compose/probe.py compose/
 COPY model/__init__.py model/canonical.py model/types.py model/
+COPY model/training/__init__.py model/training/errors.py model/training/
 COPY monitoring monitoring
 COPY tasks tasks
 # Compiled here, because the container's file system is read-only.

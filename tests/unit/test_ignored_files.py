@@ -19,6 +19,9 @@ NAMED = (
     "alerting/alertmanager/secrets/slack-url",
     "messages.csv",
     "mine/vowels.py",
+    "out.jsonl",
+    "out.jsonl.journal",
+    "out.jsonl.part",
 )
 _FENCE = re.compile(r"^```(?:sh|text)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: A redirection to a file in the checkout, or a file of one's own that a command reads.

@@ -15,14 +15,16 @@ TASKS = {"ensure_future", "create_task"}
 #: Files that may start threads directly, and why.
 THREADS = {
     "api/accelerator/flask_bridge.py": "the pool raises errors in the waiting caller",
+    "celery_app/file_job/feeder.py": "passes each error to the event loop, where it ends the job",
     "compose/installer/progress.py": "the thread only prints, and nothing is installed yet",
     "monitoring/instruments/background.py": "handles all errors",
     "monitoring/instruments/tracing/export.py": "exports once, while the process ends",
 }
-#: Coroutines that end by themselves, and handle every error, by file.
+#: Coroutines that end by themselves, by file. They handle every error, or it ends a whole job.
 ONCE = {
     "api/accelerator/response_waiter.py": {"_wait_no_longer"},
     "celery_app/client/dispatch/late.py": {"_keep", "_release"},
+    "celery_app/file_job/job.py": {"_send", "_watch", "outcomes"},
     "tasks/storage/pending_results.py": {"_values"},
 }
 

@@ -39,6 +39,7 @@ def ported(commands: str, run: Run) -> str:
 def typed(commands: str, folder: Path, run: Run | None) -> subprocess.CompletedProcess[str]:
     """Runs commands. The first command that fails ends the run. Without a Byline, ``run`` is None.
 
+    ``make attribute`` uses the run's Redis without being told, as it does with the default port.
     An environment that the commands make has the packages of this one, and pip asks no index.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -46,7 +47,12 @@ def typed(commands: str, folder: Path, run: Run | None) -> subprocess.CompletedP
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", ported(commands, run) if run else commands],
         cwd=folder,
-        env={"PATH": path, "HOME": str(folder), **pip},
+        env={
+            "PATH": path,
+            "HOME": str(folder),
+            "BYLINE_REDIS_PORT": str(run.ports["redis"]),
+            **pip,
+        },
         check=False,
         timeout=LIMIT_S,
         stdin=subprocess.DEVNULL,

@@ -43,7 +43,7 @@ MINE_PAGES = (
     *("how-to/celery", "how-to/client", "how-to/traces", "how-to/train", "how-to/troubleshoot"),
     "operating",
 )
-SHIPPED_PAGES = ("../README", "tutorial/first-attribution")
+SHIPPED_PAGES = ("../README", "tutorial/first-attribution", "how-to/attribute-file")
 #: Pages whose commands in a fence `text` need a container engine, a cluster, or hours.
 PARSED = (
     *("../README", "compose", "kubernetes", "how-to/train", "explanation/quality", "reliability"),

@@ -79,6 +79,13 @@ async def test_a_version_that_no_worker_serves_is_refused(client: Client) -> Non
         await client.attribute(["aeiou"], version="none-such")
 
 
+async def test_a_client_says_which_version_is_served_and_how_each_part_is(client: Client) -> None:
+    assert client.current_version() == "vowels-1"
+    assert client.workers("vowels-1") == 1
+    assert client.workers("none-such") == 0
+    assert client.states() == {"broker": "ok", "cache": "ok", "queue": "ok", "worker": "ok"}
+
+
 async def test_a_deadline_that_a_slow_model_misses_is_an_error(slow: Stack) -> None:
     async with Client(url(slow)) as client:
         began = asyncio.get_running_loop().time()
@@ -99,6 +106,9 @@ async def test_a_client_without_a_worker_raises_no_model_and_leaves_no_connectio
     async with Client(url(own)) as client:
         with pytest.raises(NoModel):
             await client.attribute(["aeiou"])
+        with pytest.raises(NoModel):
+            client.current_version()
+        assert client.states()["worker"] == "none alive"
         assert connections() > before
     await asyncio.to_thread(wait_for, lambda: connections() == before)
 
@@ -107,6 +117,8 @@ async def test_a_call_without_redis_raises_broker_unavailable() -> None:
     async with Client(f"redis://127.0.0.1:{free_port()}/0") as client:
         with pytest.raises(BrokerUnavailable):
             await client.attribute(["aeiou"])
+        with pytest.raises(BrokerUnavailable):
+            client.current_version()
 
 
 def test_threads_share_a_sync_client(stack: Stack) -> None:

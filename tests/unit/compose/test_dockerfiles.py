@@ -104,19 +104,40 @@ sys.exit(status)
 """
 
 
-@pytest.mark.parametrize("name", ["api", "monitor"])
-def test_model_versions_can_be_listed_in_a_container(name: str, tmp_path: Path) -> None:
-    """Runs with the image's files and settings, and without a Redis."""
+def _copy_files(name: str, folder: Path) -> None:
+    """Copies the files of the image of ``name`` into a folder."""
     for instruction, rest in instructions(FOLDER / "images" / f"{name}.Dockerfile"):
         if instruction == "COPY" and not rest.startswith(("--from", "compose/install", "req")):
             *sources, target = rest.split()
             for source in sources:
-                into = tmp_path / target / (Path(source).name if target.endswith("/") else "")
+                into = folder / target / (Path(source).name if target.endswith("/") else "")
                 if (ROOT / source).is_dir():
                     shutil.copytree(ROOT / source, into)
                 else:
                     into.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(ROOT / source, into)
+
+
+def test_a_file_job_starts_in_the_container_of_the_api(tmp_path: Path) -> None:
+    """Runs with the image's files."""
+    _copy_files("api", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "celery_app.file_job", "--data", "none.jsonl", "--out", "-"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "byline: none.jsonl: No such file or directory: check the name\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("name", ["api", "monitor"])
+def test_model_versions_can_be_listed_in_a_container(name: str, tmp_path: Path) -> None:
+    """Runs with the image's files and settings, and without a Redis."""
+    _copy_files(name, tmp_path)
     (tmp_path / "password").write_text("secret")
     given = {
         **DEFAULTS,

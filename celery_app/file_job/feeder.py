@@ -1,0 +1,49 @@
+"""Reads the blocks of an input in a thread, so that a slow input does not stop the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import CancelledError
+
+from celery_app.file_job.errors import JobError
+from celery_app.file_job.readers.rows import Block
+
+#: Number of blocks that are read ahead.
+AHEAD = 2
+
+
+class Feeder:
+    """Yields the blocks of an input. Use it once, with ``async for``."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = blocks
+        #: Blocks in order; then None, or the error that ended the reading.
+        self._read: asyncio.Queue[Block | Exception | None] = asyncio.Queue(AHEAD)
+        self._loop = asyncio.get_running_loop()
+        # A daemon: a job that is stopped does not wait for a pipe that has no more.
+        self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
+
+    async def __aiter__(self) -> AsyncIterator[Block]:
+        self._thread.start()
+        while (item := await self._read.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def _run(self) -> None:
+        try:
+            for item in self._items():
+                asyncio.run_coroutine_threadsafe(self._read.put(item), self._loop).result()
+        except CancelledError:  # the job was stopped
+            return
+
+    def _items(self) -> Iterator[Block | Exception | None]:
+        try:
+            yield from self._blocks
+        except OSError as error:
+            yield JobError(f"the input: {error.strerror}: run the same command again")
+        except Exception as error:  # raised in the event loop's thread
+            yield error
+        yield None
