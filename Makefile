@@ -106,6 +106,21 @@ attribute: $(RUN) $(PARQUET)  ## Attribute a file: DATA=in.jsonl OUT=out.jsonl, 
 	@$(call interruptible,$(BIN)/python -X utf8 -m celery_app.file_job --data "$(DATA)" --out "$(OUT)" \
 		$(if $(EXPLAIN),--explain))
 
+# These commands are for a running Byline. BYLINE_REDIS_URL names its Redis; unset, it is the Valkey of `make run`.
+LIVE := canary promote back
+$(LIVE): export BYLINE_REDIS_URL := $(or $(BYLINE_REDIS_URL),redis://localhost:$(or $(BYLINE_REDIS_PORT),6390)/0)
+
+.PHONY: $(LIVE)
+canary: $(RUN)  ## Send a share of the new messages to a model version, VERSION=…, SHARE=5 in percent
+	@test -n "$(VERSION)" || { echo "byline: name the version: make canary VERSION=… SHARE=5" >&2; exit 1; }
+	@$(BIN)/python -m celery_app.models share -- "$(VERSION)" "$(or $(SHARE),5)%"
+
+promote: $(RUN)  ## Send all new messages to the canary
+	@$(BIN)/python -m celery_app.models promote
+
+back: $(RUN)  ## End the canary, or else serve the version that was served before
+	@$(BIN)/python -m celery_app.models back
+
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
 	@$(call interruptible,$(BIN)/python -m compose.backup create $(if $(TO),--to "$(TO)"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis import BlockingConnectionPool, Redis
+from redis import BlockingConnectionPool, Redis, RedisError, ResponseError
 from redis.asyncio import BlockingConnectionPool as AsyncConnectionPool
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -62,3 +62,11 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> R
     # This client repeats, as scripts, commands that a full Redis refuses. The scripts do not fill
     # Redis with messages, because no process adds new messages to a queue with this client.
     return Client(connection_pool=pool)
+
+
+def in_words(error: RedisError) -> str:
+    """Returns one line for the user of a command: how Redis failed, and what to do."""
+    reason = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, ResponseError):
+        return f"Redis refuses a command: {reason}"
+    return f"Redis can't be reached: {reason}: start Byline, or set BYLINE_REDIS_URL to its Redis"

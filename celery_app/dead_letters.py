@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from redis import RedisError
 
 from celery_app.app import make_celery
-from celery_app.connections import connect
+from celery_app.connections import connect, in_words
 from celery_app.settings import Settings, SettingsError
 from tasks.messages import REQUEST_IDS, TASK
 from tasks.rollout import WorkerRegistry
@@ -56,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"byline: {error}", file=sys.stderr)
         return 1
     except (SettingsError, RedisError) as error:
-        print(f"byline: {error}", file=sys.stderr)
+        reason = in_words(error) if isinstance(error, RedisError) else error
+        print(f"byline: {reason}", file=sys.stderr)
         return 2
     return 0
 

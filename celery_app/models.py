@@ -1,4 +1,7 @@
-"""The command for model versions: ``python -m celery_app.models list|serve|share|back|follow``."""
+"""The command for model versions, ``python -m celery_app.models``.
+
+Its subcommands are ``list``, ``serve``, ``share``, ``promote``, ``back`` and ``follow``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 
 from redis import RedisError
 
-from celery_app.connections import connect
+from celery_app.connections import connect, in_words
 from celery_app.settings import Settings, SettingsError
 from tasks.rollout import Rollout, ServedVersions, WorkerRegistry
 
@@ -47,7 +50,8 @@ class Change:
         current = self._current
         if not 0 <= share < 1:
             raise Refused(
-                "a share is a number from 0 to less than 1; to send all messages, use serve"
+                "a share is a number from 0 to less than 1, or below 100%; to send all messages, "
+                "promote the canary, or serve a version"
             )
         if version == current.current:
             raise Refused(f"{version} is served: name the other version")
@@ -57,6 +61,13 @@ class Change:
             return Rollout(current.current, previous=current.previous, set_by_operator=True)
         self._check_has_workers(version)
         return Rollout(current.current, version, share, current.previous, set_by_operator=True)
+
+    def promote(self) -> Rollout:
+        """Returns a rollout that sends all new messages to the present canary."""
+        canary = self._current.canary
+        if canary is None:
+            raise Refused("no version is a canary: first run make canary VERSION=… SHARE=5")
+        return self.serve(canary)
 
     def back(self) -> Rollout:
         """Returns a rollout without the canary.
@@ -104,7 +115,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"byline: {error}", file=sys.stderr)
         return 1
     except (SettingsError, RedisError) as error:
-        print(f"byline: {error}", file=sys.stderr)
+        reason = in_words(error) if isinstance(error, RedisError) else error
+        print(f"byline: {reason}", file=sys.stderr)
         return 2
     return 0
 
@@ -113,8 +125,11 @@ def _requested_change(options: argparse.Namespace) -> Callable[[Change], Rollout
     if options.command == "serve":
         return lambda change: change.serve(options.version)
     if options.command == "share":
-        return lambda change: change.share(options.version, options.share)
-    return Change.back if options.command == "back" else Change.follow
+        share = _share(options.share)
+        return lambda change: change.share(options.version, share)
+    return {"promote": Change.promote, "back": Change.back, "follow": Change.follow}[
+        options.command
+    ]
 
 
 def table(served: ServedVersions) -> str:
@@ -145,6 +160,15 @@ def _notes(rollout: Rollout) -> list[str]:
     return notes
 
 
+def _share(value: str) -> float:
+    """Returns the share that a user has written as a number, 0.05, or in percent, 5%."""
+    try:
+        number = float(value.removesuffix("%"))
+    except ValueError:
+        raise Refused(f"{value!r} is no share: write a number such as 0.05 or 5%") from None
+    return number / 100 if value.endswith("%") else number
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m celery_app.models",
@@ -161,7 +185,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     for command in (serve, share):
         command.add_argument("version")
-    share.add_argument("share", type=float, help="0.05 is one in twenty; 0 ends the canary")
+    share.add_argument("share", help="0.05 or 5%% is one in twenty; 0 ends the canary")
+    commands.add_parser("promote", help="send all new messages to the canary")
     commands.add_parser("back", help="end the canary, or serve the version that was served before")
     commands.add_parser("follow", help="let the workers decide again which version is served")
     return parser.parse_args(arguments)

@@ -39,20 +39,16 @@ def ported(commands: str, run: Run) -> str:
 def typed(commands: str, folder: Path, run: Run | None) -> subprocess.CompletedProcess[str]:
     """Runs commands. The first command that fails ends the run. Without a Byline, ``run`` is None.
 
-    ``make attribute`` uses the run's Redis without being told, as it does with the default port.
     An environment that the commands make has the packages of this one, and pip asks no index.
+    `make` finds the Valkey of the run, as it finds the Valkey of `make run` at the default port.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    redis = {"BYLINE_REDIS_PORT": str(run.ports["redis"])} if run else {}
     pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PYTHONPATH": sysconfig.get_path("purelib")}
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", ported(commands, run) if run else commands],
         cwd=folder,
-        env={
-            "PATH": path,
-            "HOME": str(folder),
-            "BYLINE_REDIS_PORT": str(run.ports["redis"]),
-            **pip,
-        },
+        env={"PATH": path, "HOME": str(folder), **redis, **pip},
         check=False,
         timeout=LIMIT_S,
         stdin=subprocess.DEVNULL,

@@ -31,6 +31,23 @@ def test_share_starts_changes_and_ends_a_canary() -> None:
     assert change(canary, v2=0).share("v2", 0) == Rollout("v1", set_by_operator=True), "dead?"
 
 
+def test_promote_serves_the_canary_and_remembers_the_last() -> None:
+    canary = Rollout("v1", "v2", 0.1, previous="v0", set_by_operator=True)
+    promoted = change(canary).promote()
+    assert promoted == Rollout("v2", previous="v1", set_by_operator=True)
+    assert change(promoted).back() == Rollout("v1", previous="v2", set_by_operator=True)
+
+
+def test_promote_is_refused_without_a_canary() -> None:
+    with pytest.raises(Refused, match="no version is a canary"):
+        change().promote()
+
+
+def test_promote_is_refused_if_the_canary_has_lost_its_workers() -> None:
+    with pytest.raises(Refused, match="no worker serves v2"):
+        change(Rollout("v1", "v2", 0.1), v2=0).promote()
+
+
 @pytest.mark.parametrize(
     ("now", "then"),
     [

@@ -154,7 +154,7 @@ def test_model_versions_can_be_listed_in_a_container(name: str, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("byline: Error 111 connecting to 127.0.0.1:1.")
+    assert done.stderr.startswith("byline: Redis can't be reached: Error 111 ")
     locked = (LOCKS / f"{name}.lock").read_text().splitlines()
     taken = set(done.stdout.lower().replace("_", "-").split())
     assert "redis" in taken
