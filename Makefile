@@ -107,7 +107,7 @@ attribute: $(RUN) $(PARQUET)  ## Attribute a file: DATA=in.jsonl OUT=out.jsonl, 
 		$(if $(EXPLAIN),--explain))
 
 # These commands are for a running Byline. BYLINE_REDIS_URL names its Redis; unset, it is the Valkey of `make run`.
-LIVE := canary promote back
+LIVE := canary promote back erase
 $(LIVE): export BYLINE_REDIS_URL := $(or $(BYLINE_REDIS_URL),redis://localhost:$(or $(BYLINE_REDIS_PORT),6390)/0)
 
 .PHONY: $(LIVE)
@@ -120,6 +120,10 @@ promote: $(RUN)  ## Send all new messages to the canary
 
 back: $(RUN)  ## End the canary, or else serve the version that was served before
 	@$(BIN)/python -m celery_app.models back
+
+erase: $(RUN)  ## Erase the kept texts of one author, AUTHOR="Ann" (BYLINE_KEEP_FEEDBACK)
+	@test -n "$(AUTHOR)" || { echo 'byline: name the author: make erase AUTHOR="…"' >&2; exit 1; }
+	@$(BIN)/python -m celery_app.kept_feedback erase -- "$(AUTHOR)"
 
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder

@@ -19,7 +19,6 @@ from celery_app.connections import connect_async
 from celery_app.settings import Settings
 from monitoring.instruments import exposition
 from monitoring.instruments.metrics import ApiMetrics
-from monitoring.state.windows import LABELS, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ def build(settings: Settings, keys: KeysFile | None) -> Services:
         keys.start()
     client = build_client(settings, metrics)
     limiter = RateLimiter(cache)
-    window = Window(LABELS, settings.feedback_window_s)
-    labels = Labels(client.pending_results, cache, window, metrics, settings.result_ttl_s)
+    labels = Labels(client.pending_results, cache, metrics, settings)
     return Services(
         AttributionService(settings, client, limiter),
         FeedbackService(labels, limiter),

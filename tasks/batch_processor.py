@@ -16,6 +16,7 @@ from tasks.batch.computation import Computation, Predictor
 from tasks.batch.in_flight import (
     InFlightBatch,
     ValidMessage,
+    attributed_texts,
     count_outcomes,
     failures_by_id,
     outcome_for,
@@ -25,6 +26,7 @@ from tasks.batch.progress import Progress
 from tasks.batch.solo_trial import SoloTrial
 from tasks.cooldown import Cooldown
 from tasks.errors import BylineError, ModelFailed
+from tasks.feedback.waiting_texts import WaitingTexts
 from tasks.messages import LONGEST_WAIT_S, Chunk, Failure, Outcome, suffices
 from tasks.storage.dead_letters import DeadLetters
 from tasks.storage.reply_queue import ReplyQueue
@@ -51,8 +53,10 @@ class BatchProcessor:
         replies: ReplyQueue,
         metrics: WorkerMetrics,
         max_characters: int,
+        waiting_texts: WaitingTexts | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """If ``waiting_texts`` is None, no text of an attributed message is stored."""
         self._predictor = predictor
         self._cache = cache
         self._admission = Admission(predictor, max_characters, now)
@@ -63,6 +67,7 @@ class BatchProcessor:
         #: server, the cooldown lasts 0 seconds, because without its broker a worker can only wait.
         self.cache_cooldown = Cooldown(CACHE_COOLDOWN_S if replies.apart else 0.0)
         self.metrics = metrics
+        self._waiting_texts = waiting_texts
         self._counters = {name: metrics.messages.labels(name) for name in OUTCOMES}
         self._cache_duration = metrics.batch_duration.labels("cache")
         self._store_duration = metrics.batch_duration.labels("store")
@@ -148,6 +153,8 @@ class BatchProcessor:
             for chunk in batch.admitted
         ]
         self._cache.put(pipe, [*batch.refused, *batch.computed.values()])
+        if self._waiting_texts is not None:
+            self._waiting_texts.put(pipe, attributed_texts(batch))
         batch.promised_outcomes = self._by_all_ids(batch, new, known)
         if batch.progress is not None:
             [added], total = outcomes, batch.progress.outcomes

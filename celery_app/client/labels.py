@@ -1,4 +1,7 @@
-"""Records the true author of a message from feedback, and whether the model was right."""
+"""Records the true author of a message from feedback, and whether the model was right.
+
+If ``BYLINE_KEEP_FEEDBACK`` is set, also keeps the message's text.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from typing import Any, NamedTuple
 from redis import RedisError
 from redis.asyncio import Redis
 
+from celery_app.settings import Settings
 from model.canonical import canonical
 from monitoring.instruments.metrics import ApiMetrics
-from monitoring.state.windows import Window
+from monitoring.state.windows import LABELS, Window
 from tasks.errors import CacheUnavailable, Conflict, NotFound
+from tasks.feedback.kept_texts import DAY_S, KeepLimits
 from tasks.messages import Attribution, parse_author
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.pending_results import PendingResults
@@ -48,19 +53,19 @@ class Labels:
         self,
         pending_results: PendingResults,
         cache: Redis,
-        window: Window,
         metrics: ApiMetrics,
-        ttl_s: int,
+        settings: Settings,
     ) -> None:
-        """A true author is kept for ``ttl_s`` seconds.
+        """A true author is kept as long as attributions are.
 
         During this time, a message is counted only once, even if its author is recorded again.
         """
         self._pending_results = pending_results
         self._cache = cache
-        self._window = window
+        self._window = Window(LABELS, settings.feedback_window_s)
         self._metrics = metrics
-        self._ttl_s = ttl_s
+        self._ttl_s = settings.result_ttl_s
+        self._keep_limits = _keep_limits(settings)
 
     async def learn(self, id: str, author: str, corrects: bool = False) -> Label:
         """Records ``author`` as the true author of the message ``id``.
@@ -80,13 +85,29 @@ class Labels:
         try:
             if await self._cache.set(name, author, nx=True, ex=self._ttl_s):
                 await self._count(name, attribution, author)
+                await self._keep_text(name, attribution)
                 return Label(author, _is_right(attribution, author), [])
             before = await self._stored_author(name)
             if before and before != author.encode():
                 await self._correct(name, attribution, before, author, corrects)
+            await self._keep_text(name, attribution)  # also where it failed the first time
             return Label(author, _is_right(attribution, author), await self._trace(name))
         except RedisError:
             raise CacheUnavailable("the cache, where attributions are, can't be reached") from None
+
+    async def _keep_text(self, name: str, attribution: Attribution) -> None:
+        """Keeps the message's text under the author that the Redis key ``name`` holds.
+
+        Does nothing if no texts are kept. Changes nothing if the text is kept under this author.
+        """
+        if self._keep_limits is None:
+            return
+        command = self._keep_limits.keep_command(name, attribution.id, attribution.model)
+        responses: Any = await self._cache.execute_command(*command)
+        outcome, dropped = responses[0].decode(), int(responses[1])
+        if outcome != "unchanged":
+            self._metrics.feedback_texts.labels(outcome).inc()
+        self._metrics.feedback_texts.labels("dropped").inc(dropped)
 
     async def _stored_author(self, name: str) -> bytes | None:
         """Returns the author that is stored under the key ``name``; None if there is no author.
@@ -166,6 +187,12 @@ class Labels:
             await self._cache.delete(name)  # so that the feedback counts when it is sent again
             raise
         self._metrics.feedback.labels(str(right).lower()).inc()
+
+
+def _keep_limits(settings: Settings) -> KeepLimits | None:
+    if settings.keep_feedback is None:
+        return None
+    return KeepLimits(settings.keep_feedback * DAY_S, settings.keep_feedback_megabytes * 2**20)
 
 
 def _is_right(attribution: Attribution, author: str) -> bool:

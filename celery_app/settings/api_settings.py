@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from celery_app.settings.field_types import Count, HostNames, Port, Seconds, about
+from celery_app.settings.field_types import Count, Days, HostNames, Port, Seconds, about
 from celery_app.settings.worker_settings import WorkerSettings
 
 
@@ -43,6 +43,20 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
     result_ttl_s: Annotated[
         Count, about("Seconds for which attributions and results are kept.")
     ] = 86_400
+    keep_feedback: Annotated[
+        Days | None,
+        about(
+            "Days for which texts with feedback are kept; see docs/security.md. Api and workers "
+            "need the same value. Unset: no text is kept."
+        ),
+    ] = None
+    keep_feedback_megabytes: Annotated[
+        Count,
+        about(
+            "Megabytes that the kept texts take at most. The oldest make way for new texts. Redis "
+            "can't evict kept texts, so set at most a quarter of its memory."
+        ),
+    ] = 8
     max_pending_results: Annotated[
         Count,
         about(

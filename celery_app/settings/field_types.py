@@ -21,6 +21,8 @@ HostNames = Annotated[
 ]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+#: At most ten years.
+Days = Annotated[int, Meta(ge=1, le=3650)]
 Positive = Annotated[float, Meta(gt=0)]
 Seconds = Positive
 

@@ -39,6 +39,7 @@ from monitoring.state.prediction_stats import PredictionStats
 from tasks.attribute import AttributeTask
 from tasks.batch_processor import BatchProcessor
 from tasks.chunk_request import RedactedRequest
+from tasks.feedback.waiting_texts import WaitingTexts
 from tasks.malformed import MalformedTaskRecorder
 from tasks.rollout import WorkerRegistry
 from tasks.storage.dead_letters import DeadLetters
@@ -83,6 +84,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         ReplyQueue(connect(settings.broker), apart=settings.broker != settings.cache),
         metrics,
         settings.max_characters,
+        None if settings.keep_feedback is None else WaitingTexts(settings.result_ttl_s),
     )
     recorder = MalformedTaskRecorder(dead_letters, metrics)
     app.conf.broker_transport_options |= {"put_dead_letter": recorder}

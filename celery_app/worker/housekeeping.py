@@ -19,6 +19,7 @@ from monitoring.instruments.metrics import WorkerMetrics
 from monitoring.state import machine_memory
 from monitoring.state.prediction_stats import PredictionStats
 from monitoring.state.windows import ANSWERS, LABELS, Window
+from tasks.feedback.kept_texts import KeptTexts
 from tasks.storage import pending_results, wrong_type
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Housekeeping:
         self._metrics = metrics
         self._answers = Window(ANSWERS, settings.quality_window_s)
         self._labels = Window(LABELS, settings.feedback_window_s)
+        self._kept_texts = KeptTexts(cache)
 
     def jobs(self, batcher: Batcher) -> list[Callable[[], None]]:
         """Returns the jobs to run every few seconds. A job that fails does not stop the others."""
@@ -60,6 +62,7 @@ class Housekeeping:
             guarded(partial(self.check_machine_memory, batcher), "the check of the memory"),
             guarded(self.check_worker_memory, "the check of the worker's memory"),
             guarded(self.expire_pending_results, "the deletion of expired pending results"),
+            guarded(self.expire_kept_texts, "the deletion of kept texts"),
         ]
 
     def report_predictions(self) -> None:
@@ -104,6 +107,16 @@ class Housekeeping:
             pending_results.expire(self._broker)
         except RedisError as error:
             logger.warning("expired pending results can't be deleted yet: %s", error)
+
+    def expire_kept_texts(self) -> None:
+        """Deletes the kept texts (messages with feedback) whose days have ended.
+
+        Does so even if ``BYLINE_KEEP_FEEDBACK`` is not set any more, so that texts kept before end.
+        """
+        try:
+            self._kept_texts.expire()
+        except RedisError as error:
+            logger.warning("kept texts can't be deleted yet: %s", error)
 
     def refuse_low_limit(self) -> None:
         """Ends the worker if the loaded model alone already reaches the worker's memory limit."""

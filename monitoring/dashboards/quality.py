@@ -171,6 +171,23 @@ def _feedback() -> Row:
                 width=8,
             ),
             lines(
+                "Texts with feedback",
+                [
+                    Query(
+                        "sum by (outcome) (rate(byline_feedback_texts_total[$__rate_interval]))",
+                        "{{outcome}}",
+                    )
+                ],
+                MESSAGES,
+                "What became of the texts of messages with feedback, where BYLINE_KEEP_FEEDBACK is "
+                "set: kept, corrected, no text any more, or dropped for newer texts.",
+                "If many have no text any more, Redis evicts texts before their feedback comes: "
+                "give it more memory. If texts are dropped, train a new version, or raise "
+                "BYLINE_KEEP_FEEDBACK_MEGABYTES.",
+                stacked=True,
+                width=8,
+            ),
+            lines(
                 "Labels and messages",
                 [
                     Query("max by (version) (byline_quality_labels)", "{{version}} labels"),
@@ -180,7 +197,7 @@ def _feedback() -> Row:
                 "Messages from which the signals are computed, and messages whose true author was "
                 "reported.",
                 "A sudden fall means a new version: wait for more messages.",
-                width=12,
+                width=8,
             ),
             lines(
                 "Label coverage",
@@ -189,7 +206,7 @@ def _feedback() -> Row:
                 "Share of the computed messages whose true author was reported.",
                 "If it is low, the accuracy is that of few messages, which may differ from the "
                 "others: ask for feedback on a random sample.",
-                width=12,
+                width=8,
             ),
         ],
     )

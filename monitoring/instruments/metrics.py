@@ -56,6 +56,14 @@ MALFORMED = (
     *("wrong header", "unreadable body", "wrong arguments", "other"),
 )
 
+#: What became of the texts of messages with feedback, where texts are kept:
+#:
+#: - ``kept``: the text is kept, with its true author.
+#: - ``corrected``: the text was kept before, and its author was replaced.
+#: - ``no_text``: Redis has the text no longer, or never had it.
+#: - ``dropped``: the text made way for newer texts.
+KEPT_TEXTS = ("kept", "corrected", "no_text", "dropped")
+
 _MESSAGES = (
     "Messages by outcome. Each message is counted once, by the process that decides its outcome."
 )
@@ -104,6 +112,12 @@ class ApiMetrics:
             ("before", "now"),
             **own,
         )
+        self.feedback_texts = Counter(
+            "byline_feedback_texts",
+            "Texts of messages with feedback, where texts are kept, by what became of them.",
+            ("outcome",),
+            **own,
+        )
         self.chunk_messages = Histogram(
             "byline_chunk_messages",
             "Messages per task that the api sends.",
@@ -121,6 +135,8 @@ class ApiMetrics:
         self.credits_in_use = Gauge("byline_credits_in_use", "Tasks in flight.", **live)
         for outcome in OUTCOMES:
             self.messages.labels(outcome)
+        for outcome in KEPT_TEXTS:
+            self.feedback_texts.labels(outcome)
         for correct in ("true", "false"):
             self.feedback.labels(correct)
             for before in ("true", "false"):

@@ -107,6 +107,17 @@ def count_outcomes(batch: InFlightBatch) -> Counter[str]:
     return +counts  # without the kinds of outcome that no message has
 
 
+def attributed_texts(batch: InFlightBatch) -> dict[str, str]:
+    """Returns the texts of the messages that the model attributed in this batch, by message id."""
+    return {
+        message.id: message.text
+        for chunk in batch.admitted
+        for message in chunk
+        if isinstance(message, ValidMessage)
+        and isinstance(batch.computed.get(message.id), Attribution)
+    }
+
+
 def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, ValidMessage]:
     """Returns the valid messages in a mapping with their ids as keys.
 

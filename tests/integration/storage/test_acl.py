@@ -20,6 +20,7 @@ def limited(own: Stack) -> Stack:
     own.redis.execute_command("ACL", "SETUSER", "byline", *documented_user().split())
     own.redis.execute_command("ACL", "SETUSER", "default", "off")
     own.env["BYLINE_REDIS_URL"] = f"redis://byline:password@127.0.0.1:{own.redis_port}/0"
+    own.env["BYLINE_KEEP_FEEDBACK"] = "1"
     own.redis = Redis(port=own.redis_port, username="byline", password="password")
     return own
 

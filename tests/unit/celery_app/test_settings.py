@@ -49,6 +49,7 @@ def test_values_are_read_by_type() -> None:
         ({"BYLINE_WAIT_S": "40"}, ["BYLINE_WAIT_S=40", "BYLINE_WAIT_MAX_S=30"]),
         ({"BYLINE_RESULT_TTL_S": "10"}, ["BYLINE_WAIT_MAX_S=30", "BYLINE_RESULT_TTL_S=10"]),
         ({"BYLINE_WORKER_NUMBER": "2"}, ["BYLINE_WORKER_NUMBER=2", "BYLINE_WORKERS=1"]),
+        ({"BYLINE_KEEP_FEEDBACK": "0"}, ["BYLINE_KEEP_FEEDBACK='0'", "from 1 to 3650"]),
         ({"BYLINE_PRECISION": "int8"}, ["BYLINE_PRECISION='int8'"]),
         ({"BYLINE_MODEL": "bert"}, ["BYLINE_MODEL='bert'"]),
         ({"BYLINE_API_PORT": "5555"}, ["BYLINE_API_PORT", "BYLINE_FLOWER_PORT", "5555"]),

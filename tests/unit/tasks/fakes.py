@@ -13,6 +13,7 @@ from model.types import Candidate, Evidence, ModelError, Prediction
 from monitoring.instruments.metrics import WorkerMetrics
 from tasks.batch.progress import Progress
 from tasks.batch_processor import BatchProcessor
+from tasks.feedback.waiting_texts import WaitingTexts
 from tasks.messages import Attribution, Chunk, Outcome
 from tasks.storage.dead_letters import DeadLetters
 from tasks.storage.lua_scripts import own_script
@@ -105,7 +106,7 @@ class Store:
 class Processor:
     """A batch processor with fakes around it, and a clock that stands still."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting_texts: WaitingTexts | None = None) -> None:
         self.predictor = Predictor()
         self.store = Store()
         client: Any = self.store
@@ -120,6 +121,7 @@ class Processor:
             ReplyQueue(client, apart=False),
             metrics,
             100,
+            waiting_texts,
             now=lambda: 1000.0,
         )
 
