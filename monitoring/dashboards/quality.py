@@ -6,6 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from monitoring.dashboards import versions_table
 from monitoring.dashboards.page import Row, page
 from monitoring.dashboards.panels import (
     COUNT,
@@ -20,7 +21,7 @@ from monitoring.dashboards.panels import (
     lines,
     number,
 )
-from monitoring.dashboards.quality_signals import SIGNALS, Signal
+from monitoring.dashboards.quality_signals import PAST, RATIO, SIGNALS, THRESHOLD, Signal
 
 GUIDE = """
 The row above shows whether a signal is **past** its threshold. Accuracy and estimated accuracy are
@@ -33,9 +34,6 @@ of the training. A single signal past its threshold is a reason to look closer; 
 train the model again with recent messages.
 """
 
-_RATIO = "version_signal:byline_quality_ratio:max"
-_THRESHOLD = "version_signal:byline_quality_threshold_ratio:max"
-_PAST = "version_signal:byline_quality_past_threshold:max"
 _TOO_FEW = "too few messages"
 
 
@@ -43,6 +41,7 @@ def build() -> Dashboard:
     """Returns the Quality dashboard."""
     rows = [
         _glance(),
+        versions_table.row(),
         Row("Signals against their thresholds", [_signal(signal) for signal in SIGNALS]),
         _feedback(),
         _answers(),
@@ -56,7 +55,7 @@ def _glance() -> Row:
         [
             number(
                 "Past their threshold",
-                f"sum({_PAST})",
+                f"sum({PAST})",
                 COUNT,
                 "Number of signals past their threshold, of all versions that are served.",
                 "The panel to the right shows which signals; each signal's panel below says what "
@@ -66,7 +65,7 @@ def _glance() -> Row:
             ),
             number(
                 "Signals",
-                f"max by (signal) ({_PAST})",
+                f"max by (signal) ({PAST})",
                 COUNT,
                 "Each signal: ok, or past its threshold. A signal that is missing has too few "
                 "messages, or too little feedback.",
@@ -79,7 +78,7 @@ def _glance() -> Row:
             ),
             number(
                 "Accuracy",
-                f'min({_RATIO}{{signal="accuracy"}})',
+                f'min({RATIO}{{signal="accuracy"}})',
                 SHARE,
                 "Share of the messages with feedback whose best guess was the true author.",
                 "Compare it with its interval and its threshold below.",
@@ -87,7 +86,7 @@ def _glance() -> Row:
             ),
             number(
                 "Estimated accuracy",
-                f'min({_RATIO}{{signal="estimated_accuracy"}})',
+                f'min({RATIO}{{signal="estimated_accuracy"}})',
                 SHARE,
                 "Accuracy that the model's confidence predicts.",
                 "Compare it with its threshold below. If it is far from Accuracy, the model's "
@@ -110,7 +109,7 @@ def _signal(signal: Signal) -> Any:
     of = f'{{signal="{signal.name}"}}'
     panel = lines(
         f"Signal: {signal.title}",
-        [Query(_RATIO + of, "{{version}}"), Query(_THRESHOLD + of, "threshold")],
+        [Query(RATIO + of, "{{version}}"), Query(THRESHOLD + of, "threshold")],
         SHARE,
         f"{signal.shows} The dashed line is the threshold.",
         signal.act,
@@ -130,7 +129,7 @@ def _feedback() -> Row:
                         "max by (version, bound) (byline_accuracy_interval_ratio)",
                         "{{version}} {{bound}}",
                     ),
-                    Query(f'{_RATIO}{{signal="accuracy"}}', "{{version}}"),
+                    Query(f'{RATIO}{{signal="accuracy"}}', "{{version}}"),
                 ],
                 SHARE,
                 "Accuracy with its 95 % interval, which is narrower with more feedback.",

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: Recorded series: each signal of each version, its threshold, and whether it is past it (1 or 0).
+RATIO = "version_signal:byline_quality_ratio:max"
+THRESHOLD = "version_signal:byline_quality_threshold_ratio:max"
+PAST = "version_signal:byline_quality_past_threshold:max"
+
 
 class Signal(NamedTuple):
     """A quality signal, and the texts of its panel."""

@@ -194,3 +194,18 @@ def test_every_quality_signal_has_a_panel() -> None:
 
 def test_panels_that_need_feedback_exist() -> None:
     assert {(query.dashboard, query.panel) for query in panel_queries()} >= NEED_FEEDBACK
+
+
+def test_table_of_versions_has_a_named_column_with_a_unit_for_each_figure() -> None:
+    quality = dashboards()["byline-quality"]
+    [table] = [panel for panel in panels(quality) if panel["type"] == "table"]
+    organize = table["transformations"][-1]["options"]
+    names = {f"Value #{target['refId']}" for target in table["targets"]}
+    assert set(organize["renameByName"]) == names
+    assert set(organize["indexByName"]) == {"version", *names}
+    titles = list(organize["renameByName"].values())
+    units = [override["matcher"]["options"] for override in table["fieldConfig"]["overrides"]]
+    assert units == titles
+    for target in table["targets"]:
+        assert "by (version)" in target["expr"], "one series for each version"
+        assert (target["instant"], target["format"]) == (True, "table")
