@@ -107,7 +107,7 @@ attribute: $(RUN) $(PARQUET)  ## Attribute a file: DATA=in.jsonl OUT=out.jsonl, 
 		$(if $(EXPLAIN),--explain))
 
 # These commands are for a running Byline. BYLINE_REDIS_URL names its Redis; unset, it is the Valkey of `make run`.
-LIVE := canary promote back erase
+LIVE := canary promote back erase retrain
 $(LIVE): export BYLINE_REDIS_URL := $(or $(BYLINE_REDIS_URL),redis://localhost:$(or $(BYLINE_REDIS_PORT),6390)/0)
 
 .PHONY: $(LIVE)
@@ -124,6 +124,10 @@ back: $(RUN)  ## End the canary, or else serve the version that was served befor
 erase: $(RUN)  ## Erase the kept texts of one author, AUTHOR="Ann" (BYLINE_KEEP_FEEDBACK)
 	@test -n "$(AUTHOR)" || { echo 'byline: name the author: make erase AUTHOR="…"' >&2; exit 1; }
 	@$(BIN)/python -m celery_app.kept_feedback erase -- "$(AUTHOR)"
+
+retrain: $(VENV)/dev.stamp $(EXTRA)  ## Train a new version on kept feedback and the old DATA=…, GIT=… or MBOX=…; MODEL=transformer, OLD=folder
+	@$(call interruptible,$(BIN)/python -m celery_app.retrain $(if $(MODEL),--model "$(MODEL)") \
+		$(SOURCE) $(if $(OLD),--old "$(OLD)"))
 
 .PHONY: backup
 backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder

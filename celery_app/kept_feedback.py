@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
             print(table(kept_texts.all()))
         else:
             author = parse_author(options.author)
-            print(f"{kept_texts.erase(author):,} kept texts of {author!r} are erased")
+            print(f"kept texts of {author!r} erased: {kept_texts.erase(author):,}")
     except (InvalidMessage, SettingsError, RedisError) as error:
         reason = in_words(error) if isinstance(error, RedisError) else error
         print(f"byline: {reason}", file=sys.stderr)

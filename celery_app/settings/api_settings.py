@@ -46,8 +46,8 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
     keep_feedback: Annotated[
         Days | None,
         about(
-            "Days for which texts with feedback are kept; see docs/security.md. Api and workers "
-            "need the same value. Unset: no text is kept."
+            "Days for which texts with feedback are kept; see docs/how-to/retrain.md. Api and "
+            "workers need the same value. Unset: no text is kept."
         ),
     ] = None
     keep_feedback_megabytes: Annotated[

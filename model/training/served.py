@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from model.serving.placement import Placement
 from model.training.corpus import HELD_OUT_FOLD, Corpus
 from model.training.errors import DataError
 from model.training.importers.records import MAX_CHARACTERS
-from model.types import MODELS, ModelCard
+from model.types import MODELS, ModelCard, Prediction
 
 #: Largest allowed difference between the served share of messages and the card's share. Rounding
 #: can change the best guess for a few messages.
@@ -51,15 +52,21 @@ def check_served(model: str, directory: Path, corpus: Corpus, card: ModelCard) -
     return measured
 
 
-def _serve(model: str, directory: Path, corpus: Corpus) -> Served:
+def predictions(model: str, directory: Path, texts: Sequence[str]) -> list[Prediction]:
+    """Returns the model's prediction for each text, in order. The model runs on the CPU."""
     engine = Engine(create(MODELS[model], directory), Placement("cpu"))
     engine.start()
+    found: list[Prediction] = []
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        found += engine.predict([parse_text(text, MAX_CHARACTERS) for text in batch])
+    return found
+
+
+def _serve(model: str, directory: Path, corpus: Corpus) -> Served:
     messages = corpus.part(HELD_OUT_FOLD)
-    right = answered = 0
-    for start in range(0, len(messages), BATCH):
-        batch = messages[start : start + BATCH]
-        found = engine.predict([parse_text(message.text, MAX_CHARACTERS) for message in batch])
-        named = [prediction.candidates[0].author for prediction in found]
-        right += sum(a == message.author for a, message in zip(named, batch, strict=True))
-        answered += sum(prediction.author is not None for prediction in found)
+    found = predictions(model, directory, [message.text for message in messages])
+    named = [prediction.candidates[0].author for prediction in found]
+    right = sum(a == message.author for a, message in zip(named, messages, strict=True))
+    answered = sum(prediction.author is not None for prediction in found)
     return Served(right / len(messages), answered / len(messages))

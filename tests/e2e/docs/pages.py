@@ -15,6 +15,7 @@ HOSTS = ("# On the host of a worker.", "# On the host of an api.")
 #: Pages with a Byline of their own, which serves a model that the page or its test makes.
 TRAINED_PAGE = "tutorial/support-mail"
 HUGGING_FACE_PAGE = "how-to/huggingface"
+RETRAIN_PAGE = "how-to/retrain"
 #: Programs that the commands of the pages need.
 TOOLS = ("curl", "pgrep")
 needs_tools = pytest.mark.skipif(

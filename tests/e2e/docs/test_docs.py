@@ -1,6 +1,7 @@
 """Runs the commands of the README and of docs/, in the order of the pages.
 
-`test_support_mail.py` and `test_huggingface_page.py` run those of two further pages.
+`test_support_mail.py`, `test_huggingface_page.py` and `test_retrain_page.py` run those of three
+further pages.
 
 A code fence `sh` is run unchanged, except for the ports. Two Bylines serve the pages: one with the
 model of the page models.md, and one with the default model for the README and the tutorial. `make
@@ -28,6 +29,7 @@ from tests.e2e.docs.named_commands import check_names, commands_in
 from tests.e2e.docs.pages import (
     FENCE,
     HUGGING_FACE_PAGE,
+    RETRAIN_PAGE,
     TRAINED_PAGE,
     needs_tools,
     page_text,
@@ -57,6 +59,7 @@ NOT_RUN = {
     "compose": 3,
     "explanation/quality": 1,
     "how-to/celery": 1,
+    "how-to/retrain": 2,
     "how-to/traces": 2,
     "how-to/train": 2,
     "kubernetes": 4,
@@ -156,5 +159,5 @@ def test_no_page_with_commands_is_left_out() -> None:
     commands = {
         page for page in ALL if "sh" in [kind for kind, _ in FENCE.findall(page_text(page))]
     }
-    own = {TRAINED_PAGE, HUGGING_FACE_PAGE}
+    own = {TRAINED_PAGE, HUGGING_FACE_PAGE, RETRAIN_PAGE}
     assert commands | {*PYTHON} == {*MINE_PAGES, *SHIPPED_PAGES} | own

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import httpx
 import pytest
 
 from tasks.rollout import Rollout, WorkerRegistry
-from tests.parts import ROOT, Stack, free_port, wait_for
+from tests.integration.loop.making import made, make
+from tests.parts import Stack, free_port, wait_for
 
 OLD, NEW = "vowels-1", "vowels-2"
-
-
-def make(stack: Stack, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Runs a target of the Makefile, as an operator does."""
-    return subprocess.run(
-        ["make", "--no-print-directory", *words, f"VENV={sys.prefix}"],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "BYLINE_REDIS_URL": stack.env["BYLINE_REDIS_URL"], **env},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
 
 
 def rollout(stack: Stack) -> Rollout | None:
@@ -35,20 +20,17 @@ def test_a_version_becomes_canary_is_promoted_and_goes_back(own: Stack) -> None:
     own.worker(name="old")
     own.worker(name="next", BYLINE_MODEL="tests.models:NextVowels")
     own.api()
-    shared = make(own, "canary", f"VERSION={NEW}")
-    assert shared.returncode == 0, shared.stderr
+    made(own, "canary", f"VERSION={NEW}")
     assert rollout(own) == Rollout(OLD, NEW, 0.05, set_by_operator=True)
-    assert make(own, "canary", f"VERSION={NEW}", "SHARE=12.5").returncode == 0
+    made(own, "canary", f"VERSION={NEW}", "SHARE=12.5")
     assert rollout(own) == Rollout(OLD, NEW, 0.125, set_by_operator=True)
-    promoted = make(own, "promote")
-    assert promoted.returncode == 0, promoted.stderr
-    assert [line.split() for line in promoted.stdout.splitlines()[1:3]] == [
+    promoted = made(own, "promote")
+    assert [line.split() for line in promoted.splitlines()[1:3]] == [
         [NEW, "1", "100.0%"],
         [OLD, "1", "0.0%"],
     ]
     wait_for(lambda: served(own) == [NEW], what="the api to know")
-    back = make(own, "back")
-    assert back.returncode == 0, back.stderr
+    made(own, "back")
     wait_for(lambda: served(own) == [OLD], what="the api to know again")
 
 

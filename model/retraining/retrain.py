@@ -1,0 +1,126 @@
+"""Trains a new version beside the old one, compares both, and writes the new version's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from rich.console import Console
+
+from model.retraining.comparison import Comparison, compare, conclusion, table
+from model.retraining.merged_corpus import Merged, with_feedback
+from model.retraining.old_version import OldVersion
+from model.training.corpus import Corpus, Message
+from model.training.errors import DataError, place
+from model.training.preparation import checked, print_notes
+from model.training.progress import make_progress
+from model.training.served import check_served, predictions
+from model.training.staging import check_folder, put_in_place, staging_folder
+from model.types import ModelCard
+
+#: Seed of the training: the default of ``make train``.
+SEED = 0
+
+
+class _Trained(NamedTuple):
+    """A new version, and how it compares with the old one on each part of the held-out messages."""
+
+    card: ModelCard
+    comparisons: list[Comparison]
+
+
+def retrain(
+    old: OldVersion,
+    corpus: Corpus,
+    labelled: Sequence[tuple[str, str]],
+    parent: Path,
+    console: Console,
+) -> Path:
+    """Trains a version on ``corpus`` and on ``labelled``, pairs of a text and its true author.
+
+    Prints a table that compares both versions on held-out messages. Returns the folder of the new
+    version, which is in the folder ``parent`` and has the name of the version. Replaces nothing.
+
+    Raises:
+        DataError: the data can't be used, or this version exists already.
+        ModelError: a version can't be served.
+    """
+    check_folder(parent / "new")
+    # Imported late, because the module imports the packages of an extra, which can be missing.
+    trainer = import_module(f"model.{old.model}.training")
+    merged = _merged(corpus, labelled)
+    merged = merged._replace(corpus=checked(merged.corpus, trainer, console))
+    print_notes(old.notes_on(corpus), console)
+    with staging_folder(parent / "new") as staged:
+        trained = _train(trainer, old, merged, staged, console)
+        version = trained.card.version
+        out = _new_folder(parent, old.card.version, version)
+        put_in_place(staged, out)
+    console.print(table(old.card.version, version, trained.comparisons))
+    console.print(conclusion(version, trained.comparisons), soft_wrap=True, highlight=False)
+    return out
+
+
+def _merged(corpus: Corpus, labelled: Sequence[tuple[str, str]]) -> Merged:
+    """Returns the old data with the feedback. Raises ``DataError`` if the feedback adds nothing."""
+    merged = with_feedback(corpus, labelled)
+    if not merged.feedback:
+        raise DataError(
+            "the kept feedback adds nothing: the data has all of its texts, or its authors have "
+            "too few: collect more feedback"
+        )
+    return merged
+
+
+def _train(
+    trainer: ModuleType, old: OldVersion, merged: Merged, staged: Path, console: Console
+) -> _Trained:
+    """Trains the new version into the folder ``staged``, checks it, and compares it."""
+    with make_progress(console) as progress:
+        trained: ModelCard = trainer.train(merged.corpus, staged, SEED, progress)
+        task = progress.add_task("serving the held-out messages", total=1)
+        check_served(old.model, staged, merged.corpus, trained)
+        comparisons = compare_versions(old, staged, merged)
+        progress.update(task, completed=1)
+    return _Trained(trained, comparisons)
+
+
+def compare_versions(old: OldVersion, new: Path, merged: Merged) -> list[Comparison]:
+    """Compares the old version with the version in the folder ``new``, as both would be served.
+
+    Returns a comparison on the held-out old messages, and one on those with feedback.
+    """
+    parts = zip(("old data", "feedback"), merged.held_out(), strict=True)
+    return [
+        compare(
+            name,
+            [message.author for message in messages],
+            _guesses(old.model, old.folder, messages),
+            _guesses(old.model, new, messages),
+        )
+        for name, messages in parts
+    ]
+
+
+def _guesses(model: str, folder: Path, messages: Sequence[Message]) -> list[str]:
+    found = predictions(model, folder, [message.text for message in messages])
+    return [prediction.candidates[0].author for prediction in found]
+
+
+def _new_folder(parent: Path, old: str, new: str) -> Path:
+    """Returns the folder of the version ``new``.
+
+    Raises:
+        DataError: the version is the old one, or its folder exists.
+    """
+    if new == old:
+        raise DataError(f"the new version equals the old one, {old}: collect more feedback")
+    if (parent / new).exists():
+        raise DataError(
+            f"{place(parent / new)}: this version exists already: the same data and feedback give "
+            "the same version: collect more feedback, or delete the folder"
+        )
+    return parent / new
