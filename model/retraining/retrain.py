@@ -19,7 +19,7 @@ from model.training.preparation import checked, print_notes
 from model.training.progress import make_progress
 from model.training.served import check_served, predictions
 from model.training.staging import check_folder, put_in_place, staging_folder
-from model.types import ModelCard
+from model.types import ModelCard, ModelError
 
 #: Seed of the training: the default of ``make train``.
 SEED = 0
@@ -45,10 +45,11 @@ def retrain(
     version, which is in the folder ``parent`` and has the name of the version. Replaces nothing.
 
     Raises:
-        DataError: the data can't be used, or this version exists already.
-        ModelError: a version can't be served.
+        DataError: the data or the old version can't be used, or the new version exists already.
+        ModelError: the new version can't be served.
     """
     check_folder(parent / "new")
+    _check_serves(old)
     # Imported late, because the module imports the packages of an extra, which can be missing.
     trainer = import_module(f"model.{old.model}.training")
     merged = _merged(corpus, labelled)
@@ -62,6 +63,21 @@ def retrain(
     console.print(table(old.card.version, version, trained.comparisons))
     console.print(conclusion(version, trained.comparisons), soft_wrap=True, highlight=False)
     return out
+
+
+def _check_serves(old: OldVersion) -> None:
+    """Checks that the old version can answer messages, so that no training is in vain.
+
+    Raises:
+        DataError: it can't, for example because it is a model of another kind.
+    """
+    try:
+        predictions(old.model, old.folder, [])
+    except ModelError as error:
+        raise DataError(
+            f"{place(old.folder)}: no version of the model {old.model} can be served from here: "
+            f"{error}: name the kind of the old version with MODEL=, or its folder with OLD="
+        ) from error
 
 
 def _merged(corpus: Corpus, labelled: Sequence[tuple[str, str]]) -> Merged:

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from redis import Redis
 
 from celery_app.client.labels import FEEDBACK
 from tasks.feedback.kept_texts import (
@@ -19,12 +18,12 @@ from tasks.feedback.kept_texts import (
     DAY_S,
     ENDS,
     KEPT,
-    KeepLimits,
     Kept,
     KeptTexts,
     LabelledText,
 )
 from tasks.feedback.waiting_texts import TEXT
+from tests.integration.loop.keeping import everything, keep_text
 from tests.parts import Stack, wait_for
 
 KEEP = {"BYLINE_KEEP_FEEDBACK": "30"}
@@ -70,14 +69,6 @@ def kept(stack: Stack) -> list[tuple[str, str]]:
     return [(text.author, text.text) for text in KeptTexts(stack.redis).all().texts]
 
 
-def everything(redis: Redis) -> bytes:
-    """Returns the names and the values of all keys in Redis."""
-    parts = []
-    for key in redis.scan_iter():
-        parts += [key, redis.dump(key)]
-    return b"\n".join(part for part in parts if part)
-
-
 def counted(stack: Stack) -> dict[str, float]:
     """Returns the metric ``byline_feedback_texts_total`` by outcome."""
     url = f"http://127.0.0.1:{stack.env['BYLINE_API_METRICS_PORT']}/metrics"
@@ -116,6 +107,7 @@ def test_text_waits_for_feedback_as_long_as_its_attribution(keeping: Stack) -> N
     assert abs(ends[0] - ends[1]) <= 1
     assert 86_000 < ends[0] - time.time() <= 86_401
     assert kept(keeping) == []
+    assert b"waits for feedback" in everything(keeping.redis)
 
 
 def test_text_is_kept_for_the_days_of_the_setting_once_its_author_is_known(keeping: Stack) -> None:
@@ -181,8 +173,8 @@ def test_oldest_texts_make_way_once_all_take_too_much_memory(own: Stack) -> None
 def test_workers_delete_texts_whose_days_have_ended_though_nothing_is_kept_any_more(
     own: Stack,
 ) -> None:
-    put(own, "1", LabelledText(time.time() + 1, "vowels", "vowels-1", "ends"))
-    put(own, "2", LabelledText(time.time() + 900, "vowels", "vowels-1", "stays"))
+    keep_text(own, "1", LabelledText(time.time() + 1, "vowels", "vowels-1", "ends"))
+    keep_text(own, "2", LabelledText(time.time() + 900, "vowels", "vowels-1", "stays"))
     own.worker()
     wait_for(lambda: own.redis.hexists(KEPT, "1") is False, what="the worker to delete it")
     assert kept(own) == [("vowels", "stays")]
@@ -190,16 +182,8 @@ def test_workers_delete_texts_whose_days_have_ended_though_nothing_is_kept_any_m
     assert len(raw or b"") < size < len(raw or b"") + 300
 
 
-def put(stack: Stack, id: str, text: LabelledText) -> None:
-    """Keeps a text, as the api does when feedback comes."""
-    stack.redis.set(FEEDBACK + id, text.author)
-    stack.redis.set(TEXT + id, text.text)
-    limits = KeepLimits(text.until - time.time(), 2**20)
-    stack.redis.execute_command(*limits.keep_command(FEEDBACK + id, id, text.version))
-
-
 def test_text_whose_days_have_ended_is_not_read_before_it_is_deleted(own: Stack) -> None:
-    put(own, "1", LabelledText(time.time() - 1, "vowels", "vowels-1", "has ended"))
+    keep_text(own, "1", LabelledText(time.time() - 1, "vowels", "vowels-1", "has ended"))
     assert kept(own) == []
     assert own.redis.hexists(KEPT, "1")
 

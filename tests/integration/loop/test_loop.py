@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import httpx
 import pytest
 
 from model.card import read
-from tasks.feedback.kept_texts import KEPT, KeptTexts
+from tasks.feedback.kept_texts import KEPT, KeptTexts, LabelledText
+from tests.integration.loop.keeping import keep_text
 from tests.integration.loop.making import made, make
 from tests.parts import Stack, free_port, wait_for
 from tests.unit.model.test_train import corpus
@@ -144,3 +146,14 @@ def test_retraining_is_refused_in_one_line_that_says_what_to_do(own: Stack) -> N
         assert words in done.stderr
         assert "Traceback" not in done.stderr
     assert not models.exists()
+
+
+def test_old_version_of_another_kind_is_refused_before_the_training(own: Stack) -> None:
+    keep_text(own, "1", LabelledText(time.time() + 900, "Ann", "vowels-1", "a text"))
+    data = corpus(own.folder / "mine.jsonl")
+    done = make(own, "retrain", f"DATA={data}", "OLD=model/weights/transformer")
+    [said, _] = done.stderr.splitlines()
+    assert said.startswith("retrain: model/weights/transformer: no version of the model ngram can")
+    assert said.endswith("with MODEL=, or its folder with OLD=")
+    assert done.returncode == 2
+    assert "n-grams, tuning" not in done.stdout
