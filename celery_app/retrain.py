@@ -17,6 +17,7 @@ from model.retraining.old_version import read_old_version
 from model.train import OWN, SHIPPED
 from model.training.corpus import load_imported, load_sotu
 from model.training.errors import DataError
+from model.training.openmp import let_idle_threads_sleep
 from model.training.preparation import MODELS, add_source_options, read, source_of, status
 from model.types import ModelError
 from tasks.feedback.kept_texts import Kept, KeptTexts
@@ -81,4 +82,5 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    let_idle_threads_sleep()
     sys.exit(main(sys.argv[1:]))

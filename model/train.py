@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from model import card
 from model.training.corpus import Corpus, load_imported, load_sotu
+from model.training.openmp import let_idle_threads_sleep
 from model.training.preparation import (
     MODELS,
     add_source_options,
@@ -141,7 +141,5 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Torch reads this when it is imported. By default, its threads wait busily for each other.
-    # Where other programs use the cores, a training then takes four times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_idle_threads_sleep()
     sys.exit(main())
