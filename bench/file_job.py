@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -187,7 +186,7 @@ def _beside(system: Started, data: Path, passages: Path) -> tuple[Run, float]:
         live = _load("live", LIVE, system, passages)
         if not job.look():
             raise NotRunning(f"the job ended too soon: use more --rows: {log.read_text()}")
-        job.process.send_signal(signal.SIGINT)
+        job.process.terminate()  # a program in the background may ignore Ctrl-C
         job.process.wait()
     with part.open("rb") as lines:
         return live, sum(1 for _ in lines) / job.seconds
