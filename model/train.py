@@ -141,7 +141,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Torch reads this once, when it is imported. By default, its threads wait busily for each other.
-    # Where other programs use the cores, a training then takes four times as long.
+    # Torch reads this once, when it is imported. By default, its threads wait busily for each
+    # other. Where other programs use the cores, a training then takes four times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(main())
