@@ -6,6 +6,7 @@ import gzip
 import mailbox
 from email.message import EmailMessage
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -106,6 +107,35 @@ def alternative() -> EmailMessage:
 def test_text_is_the_authors_own_words(tmp_path: Path, message: EmailMessage) -> None:
     records, left_out = read(write(tmp_path / "a", message))
     assert ([record.text for record in records], left_out) == ([TEXT], {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi Bob,\n\nThanks, that helped.\n\nI have one more question.",
+        "Hi Bob,\n\nThank you, I have tried it on both of my machines\nand it works there.",
+        "One is slow.\n\nBest, worst and average times are in the table below.",
+        "The file is here:\n/usr/share/words\nand it is broken.",
+    ],
+)
+def test_sentences_and_paths_that_begin_like_a_signature_are_kept(
+    tmp_path: Path, text: str
+) -> None:
+    records, _ = read(write(tmp_path / "a", mail(text), mail(text + "\n\nThanks, Ann\nX Inc.")))
+    assert [record.text for record in records] == [text, text]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["b" + " " * 100_000 + "b", "--" + "\t" * 100_000 + "b", ("Thanks, Ann b.\n" * 900).strip()],
+)
+def test_lines_that_are_slow_to_search_for_signatures_are_read_in_a_second(
+    tmp_path: Path, line: str
+) -> None:
+    path = write(tmp_path / "a", mail(f"{TEXT}\n{line}"))
+    began = process_time()
+    assert len(read(path)[0]) == 1
+    assert process_time() - began < 1
 
 
 def test_words_between_quotes_are_kept_in_order(tmp_path: Path) -> None:
