@@ -79,7 +79,8 @@ def _check(path: Path, reading: Reading) -> None:
     if _git(path, "rev-parse", "--is-inside-work-tree") == "true":
         top = _git(path, "rev-parse", "--show-toplevel")
         if not path.samefile(top):
-            raise DataError(f"{place(path)}: a folder within a repository: name its top, {top}")
+            finding = "a folder within a repository"
+            raise DataError(f"{place(path)}: {finding}: name its top, {place(Path(top))}")
     if not _git(path, "rev-list", "--max-count=1", "--all"):
         raise DataError(f"{place(path)}: the repository has no commits: name another")
     _git(path, "log", "--max-count=1", "--format=%H")
