@@ -153,16 +153,30 @@ def _parsed(
         number, total = 0, len(box)
         # Sorted: a Maildir has the order of the file system, and a name begins with the time.
         for number, key in enumerate(sorted(box.iterkeys()), 1):
-            with counting(reading), box.get_file(key) as file:
-                file.seek(0, os.SEEK_END)
-                if file.tell() > MAX_MAIL_BYTES:
-                    raise LeftOut(f"larger than {MAX_MAIL_BYTES:,} bytes")
-                file.seek(0)
-                content = file.read()
+            with counting(reading):
+                content = _content(box, key)
                 yield _parse(escapes.sub(b"", content) if escapes else content)
             reading.progress(number / total)
     finally:
         box.close()
+
+
+def _content(box: mailbox.Mailbox[Any], key: Any) -> bytes:
+    """Returns the bytes of a mail.
+
+    Raises:
+        LeftOut: the mail is too large, or a mail program has deleted it meanwhile.
+    """
+    try:
+        file = box.get_file(key)
+    except (KeyError, FileNotFoundError) as error:
+        raise LeftOut("deleted while the mailbox was read") from error
+    with file:
+        file.seek(0, os.SEEK_END)
+        if file.tell() > MAX_MAIL_BYTES:
+            raise LeftOut(f"larger than {MAX_MAIL_BYTES:,} bytes")
+        file.seek(0)
+        return bytes(file.read())
 
 
 def _parse(content: bytes) -> Message:

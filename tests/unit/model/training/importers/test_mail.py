@@ -166,24 +166,6 @@ def test_person_at_a_company_that_is_named_like_a_program_is_kept(tmp_path: Path
     assert [record.author for record in records] == ["ann@weblate.org"]
 
 
-def test_mails_of_a_maildir_are_in_the_order_of_their_names(tmp_path: Path) -> None:
-    mailbox.Maildir(tmp_path / "a")
-    for number in (7, 3, 9, 1, 5):
-        content = mail(f"{TEXT} {number}").as_bytes()
-        (tmp_path / "a" / "cur" / f"{number}.x:2,S").write_bytes(content)
-    assert [record.text[-1] for record in read(tmp_path / "a")[0]] == ["1", "3", "5", "7", "9"]
-
-
-def test_folders_within_a_maildir_are_noted(tmp_path: Path) -> None:
-    maildir = mailbox.Maildir(tmp_path / "a")
-    maildir.add(mail())
-    maildir.add_folder("Sent").add(mail(TEXT + " too"))
-    reading = Reading()
-    assert len(read_mails(tmp_path / "a", reading)) == 1
-    [note] = reading.notes
-    assert note.startswith("the Maildir has other folders, which are not read: 'Sent'; name such")
-
-
 def html() -> EmailMessage:
     message = mail()
     message.set_content("<p>A mail of enough characters</p>", subtype="html")
