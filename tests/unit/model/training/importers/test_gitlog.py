@@ -73,6 +73,8 @@ def test_documents_are_days_if_the_history_is_too_short_for_months(tmp_path: Pat
         (f'Reapply "{LONG}"\n\n{BROKE}', BROKE),
         (f"{LONG}:\n\n{PATCH}\n\nAfter it.", f"{LONG}:\n\nAfter it."),
         (f"{LONG}:\n\n  --- a/x\n  +++ b/x\n  -a\n\nAfter it.", f"{LONG}:\n\nAfter it."),
+        (f"{LONG}:\n\nIndex: trunk/x\n{'=' * 67}\n--- a/x\n-a\n\nAfter.", f"{LONG}:\n\nAfter."),
+        (f"Index: {LONG}\n\n{BROKE}", f"Index: {LONG}\n\n{BROKE}"),
         (f"{LONG}\n\n- a list\n- of points", f"{LONG}\n\n- a list\n- of points"),
         (f"{LONG}\n\n> what Bob has written\n\nwhat I think", f"{LONG}\n\nwhat I think"),
     ],
