@@ -27,6 +27,7 @@ LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pl")
 #: Lee". A line with more words, or with the end of a sentence, is one like "Thanks, it works now."
 MAX_CLOSING_WORDS = 6
 
+_QUOTED_LINE = re.compile(r"^>.*$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n\s*\n")
 #: A hundred characters of white space in a line, and those that follow.
 _LONG_SPACE = re.compile(r"([^\S\n]{100})[^\S\n]+")
@@ -58,6 +59,9 @@ def own_words(text: str) -> str:
 
 def _unwrapped(text: str) -> str:
     """Returns a text without quotes that have an introduction, and without forwarded mails."""
+    # If a quote begins with the introduction of a quote within it, quotequail takes the rest of the
+    # mail for quoted. So it sees no words in quotes.
+    text = _QUOTED_LINE.sub("> a", text)
     kept = []
     for _ in range(MAX_QUOTES):
         parts = quotequail.unwrap(text)

@@ -101,6 +101,8 @@ def alternative() -> EmailMessage:
         mail("\n".join([TEXT, "", "-----Original Message-----", "From: Bob", "Sent: Monday",
                         "To: Ann", "Subject: x", "", "the old text"])),
         mail("\n".join(["Bob Lee wrote:", "> old", TEXT])),
+        mail("\n".join(["On Mon, 3 May 2021, Bob wrote:", "> On Sun, 2 May 2021, Ann wrote:",
+                        "> > old", "> text", "", TEXT])),
         mail(TEXT + "\n" + "_" * 47 + "\nusers mailing list\nusers@x.org"),
     ],
 )  # fmt: skip
