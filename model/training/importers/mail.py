@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import email
 import mailbox
 import os
@@ -30,6 +31,8 @@ _PROGRAMS = re.compile(
     r"(?:no-?reply|do-?not-?reply|mailer-daemon|postmaster|bounces?|notifications?)\b",
     re.IGNORECASE,
 )
+#: Encodings of host names, in no mail. Their time grows with the square of the length.
+_HOST_NAMES = ("idna", "punycode")
 _ID = re.compile(r"<[^<>\s]+>")
 #: What programs put before a line of a mail that begins with "From ", when they write an mbox.
 _ESCAPED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
@@ -224,7 +227,10 @@ def _text(mail: Message) -> str:
     if part is None:
         raise LeftOut("without plain text, such as HTML only")
     try:
-        return bytes(part.get_payload(decode=True)).decode(part.get_content_charset("ascii"))
+        codec = codecs.lookup(part.get_content_charset("ascii")).name
+        if codec in _HOST_NAMES:
+            raise LookupError(codec)
+        return bytes(part.get_payload(decode=True)).decode(codec)
     except (LookupError, ValueError) as error:
         raise LeftOut("not valid in their character set") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import mailbox
+from base64 import b64encode
 from email.message import EmailMessage
 from pathlib import Path
 from time import process_time
@@ -188,6 +189,11 @@ def html() -> EmailMessage:
         (mail("> what Bob has written some days ago\n"), "quotes and forwarded mails only"),
         (mail("\n".join("abcdefgh" * 150)), "longer than 1,000 lines"),
         (b"From: a@x\n" + CHARSET + b"none\n\n" + TEXT.encode(), UNDECODABLE),
+        (
+            b"From: a@x\nContent-Transfer-Encoding: base64\n" + CHARSET + b"Punycode\n\n"
+            + b64encode(TEXT.encode() + b"-"),
+            UNDECODABLE,
+        ),
         (b"From: a@x\n" + CHARSET + b"utf-8\n\n" + TEXT.encode() + b"\xff", UNDECODABLE),
         (b"From: a@x\n\n" + TEXT.encode("utf-16"), UNDECODABLE),
         (mail(Message_ID="<1@x>"), "copies of a mail"),
