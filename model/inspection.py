@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.training.corpus import Corpus, load_imported
-from model.training.errors import quoted
+from model.training.errors import printable, quoted
 from model.training.importers.records import Record
 from model.training.importers.sources import Imported
 from model.training.preparation import (
@@ -65,7 +65,7 @@ def _authors(records: Sequence[Record]) -> Table:
         lengths = [len(record.text) for record in own]
         documents = len({record.document for record in own})
         figures = (documents, len(own), int(np.median(lengths)), max(lengths))
-        table.add_row(Text(author), *(f"{figure:,}" for figure in figures))
+        table.add_row(Text(printable(author)), *(f"{figure:,}" for figure in figures))
     if rest := ordered[MAX_AUTHORS:]:
         table.add_row(f"{len(rest):,} more", "", f"{sum(len(own) for _, own in rest):,}")
     return table

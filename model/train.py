@@ -21,6 +21,7 @@ from model.training.preparation import (
     MODELS,
     add_source_options,
     checked,
+    print_notes,
     read,
     source_of,
     status,
@@ -66,10 +67,9 @@ def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Consol
             try:
                 trained = _compared(trained, corpus, out, progress)
             except (MemoryError, ValueError) as error:  # the new model is in place all the same
-                console.print(f"the baseline was not measured: {error}", soft_wrap=True)
+                print_notes([f"the baseline was not measured: {error}"], console)
     console.print(_comparison(trained))
-    console.print(card.worth(trained))
-    console.print(f"{trained.version}, written to {out}", soft_wrap=True)
+    print_notes([card.worth(trained), f"{trained.version}, written to {out}"], console)
 
 
 def _train(

@@ -17,8 +17,13 @@ class DataError(ValueError):
 
 def place(path: Path, number: int | None = None, noun: str = "line") -> str:
     """Returns the place of an error, such as ``messages.csv, line 3``, in printable characters."""
-    name = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+    name = printable(str(path))
     return name if number is None else f"{name}, {noun} {number}"
+
+
+def printable(text: str) -> str:
+    r"""Returns a text in which each control character is an escape, such as ``\x1b``."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def quoted(names: list[str]) -> str:

@@ -11,7 +11,7 @@ from types import ModuleType
 from rich.console import Console
 
 from model.training.corpus import Corpus
-from model.training.errors import DataError
+from model.training.errors import DataError, printable
 from model.training.importers.sources import SOURCES, Imported, import_messages
 from model.training.progress import make_progress
 
@@ -25,7 +25,13 @@ def add_source_options(parser: argparse.ArgumentParser, required: bool) -> None:
     """Adds an option for each source of messages. At most one of them can be given."""
     group = parser.add_mutually_exclusive_group(required=required)
     for name, source in SOURCES.items():
-        group.add_argument(f"--{name}", type=Path, help=source.help)
+        group.add_argument(f"--{name}", type=_path, help=source.help)
+
+
+def _path(name: str) -> Path:
+    if not name:  # otherwise the current folder
+        raise argparse.ArgumentTypeError("the name is empty: name a file or a folder")
+    return Path(name)
 
 
 def source_of(options: argparse.Namespace) -> tuple[str, Path] | None:
@@ -46,9 +52,9 @@ def read(name: str, path: Path, console: Console) -> Imported:
 
 
 def print_notes(notes: list[str], console: Console) -> None:
-    """Prints sentences, each on a line of its own."""
+    """Prints sentences, each on a line of its own. Control characters, as in names, are escaped."""
     for note in notes:
-        console.print(note, soft_wrap=True, highlight=False, markup=False)
+        console.print(printable(note), soft_wrap=True, highlight=False, markup=False)
 
 
 def checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:

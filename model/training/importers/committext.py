@@ -16,7 +16,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 #: The title that git gives to a commit that takes back another, or takes it in again.
 _REVERT = re.compile(r"(?:Revert|Reapply) \".*\"$")
 #: First line of a patch.
-_PATCH = re.compile(r"\s*(?:diff --git |Index: |--- a/|\+\+\+ b/|@@ -\d+(?:,\d+)? \+\d+)")
+_PATCH = re.compile(r"\s*(?:diff --git |Index: \S+$|--- a/|\+\+\+ b/|@@ -\d+(?:,\d+)? \+\d+)")
 #: A further line of a patch.
 _IN_PATCH = re.compile(
     r"$|[ \t+@\\-]|index [0-9a-f]|(?:new|deleted) file mode|(?:old|new) mode|similarity |rename |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -98,8 +99,19 @@ def _dialect(sample: list[str], skipped: int) -> Dialect:
     header = next((line for line in sample if line.strip()), "")
     # With the needed names in the header, there is no doubt, and the sniffer can be wrong.
     if delimiter := delimiter_of(header):
-        return _sniffed(header, delimiter) or Dialect(delimiter)
+        dialect = _sniffed(header, delimiter) or Dialect(delimiter)
+        return dialect._replace(spaces=dialect.spaces or _has_spaces(sample, dialect))
     return _sniffed("".join(sample), "".join(DELIMITERS)) or Dialect(",")
+
+
+def _has_spaces(sample: list[str], dialect: Dialect) -> bool:
+    """Returns whether a space is between a delimiter and a quote in one of the lines ``sample``.
+
+    The quotes would then become a part of the cell. Two quotes are a quote within a text.
+    """
+    delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote)
+    pattern = re.compile(f"{delimiter} {quote}(?!{quote})")
+    return any(pattern.search(line) for line in sample)
 
 
 def delimiter_of(header: str) -> str | None:

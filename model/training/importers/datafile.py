@@ -80,7 +80,7 @@ def _check_field(name: str, fields: dict[str, Any], where: str) -> None:
             raise DataError(f"{where}: field {name!r} is null: {_REMEDY}")
         raise DataError(f"{where}: {missing_field(name, list(fields))}")
     if not isinstance(value, str):
-        raise DataError(f"{where}: field {name!r} is not a string: put it into double quotes")
+        raise DataError(f"{where}: field {name!r} is not a string: write it as a string")
     if not value.strip():
         raise DataError(f"{where}: field {name!r} is blank: {_REMEDY}")
 

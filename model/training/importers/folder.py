@@ -34,12 +34,12 @@ def read_folder(path: Path, reading: Reading) -> Iterator[Record]:
                 raise LeftOut("files that are in no author's folder")
             if not file.name.lower().endswith(EXTENSIONS) or file.name.startswith("."):
                 raise LeftOut(f"files of other kinds than {' and '.join(EXTENSIONS)}")
-            yield from _records(file, names[0], "/".join(names[1:]))
+            yield from _records(file, names[0], "/".join(names[1:]), reading)
         reading.progress(number / len(files))
 
 
-def _records(file: Path, author: str, document: str) -> Iterator[Record]:
-    """Yields the messages of a file.
+def _records(file: Path, author: str, document: str, reading: Reading) -> Iterator[Record]:
+    """Yields the messages of a file. Counts each message that is left out.
 
     Raises:
         LeftOut: the file has no message.
@@ -49,7 +49,8 @@ def _records(file: Path, author: str, document: str) -> Iterator[Record]:
     if not messages:
         raise LeftOut("files without two sentences that fit into a message")
     for message in messages:
-        yield make_record(message, author, document)
+        with counting(reading):
+            yield make_record(message, author, document)
 
 
 def _text(file: Path) -> str:

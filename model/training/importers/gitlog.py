@@ -30,6 +30,9 @@ PARTS = FORMAT.count("%x00") + 1
 MAX_BYTES = 4 * MAX_CHARACTERS
 #: Variables that would make git read another repository than the one that the user has named.
 _OTHERS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
+#: Git would fetch objects that a partial clone lacks, and run the programs that the repository's
+#: settings name for this. Versions of git before 2.39.4 know the second variable only.
+_OFFLINE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 #: The spans of time that can be a document, and the length of their dates. The first with which two
 #: authors have enough documents is used.
 _SPANS = {"month": len("2026-01"), "day": len("2026-01-31")}
@@ -76,10 +79,11 @@ def _check(path: Path, reading: Reading) -> None:
     if _git(path, "rev-parse", "--is-inside-work-tree") == "true":
         top = _git(path, "rev-parse", "--show-toplevel")
         if not path.samefile(top):
-            raise DataError(f"{place(path)}: a folder within a repository: name its top, {top}")
+            finding = "a folder within a repository"
+            raise DataError(f"{place(path)}: {finding}: name its top, {place(Path(top))}")
     if not _git(path, "rev-list", "--max-count=1", "--all"):
         raise DataError(f"{place(path)}: the repository has no commits: name another")
-    _git(path, "rev-parse", "--verify", "HEAD^{commit}")
+    _git(path, "log", "--max-count=1", "--format=%H")
     if _git(path, "rev-parse", "--is-shallow-repository") == "true":
         reading.notes.append(
             "the repository is shallow, it has the newest commits only: "
@@ -92,7 +96,8 @@ def _command(path: Path, *arguments: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _OTHERS}
+    kept = {name: value for name, value in os.environ.items() if name not in _OTHERS}
+    return kept | _OFFLINE
 
 
 def _git(path: Path, *arguments: str) -> str:
@@ -109,15 +114,16 @@ def _git(path: Path, *arguments: str) -> str:
         raise DataError(f"{place(path)}: git is not installed: install it") from error
     if done.returncode:
         raise _failed(path, done.stderr)
-    return done.stdout.decode(errors="surrogateescape").strip()
+    return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
 
 
 def _failed(path: Path, errors: bytes) -> DataError:
     """Returns the error of a git command that has failed and has written ``errors``."""
-    first = errors.decode(errors="replace").strip().partition("\n")[0] or "no reason"
+    lines = errors.decode(errors="replace").strip().splitlines() or ["no reason"]
+    reason = next((line for line in lines if line.startswith("fatal: ")), lines[0])
     return DataError(
-        f"{place(path)}: git says {first.removeprefix('fatal: ')!r}: "
-        f"name a repository in which git log works"
+        f"{place(path)}: git says {reason.removeprefix('fatal: ')!r}: "
+        f"name a repository in which git log works, and no partial clone"
     )
 
 

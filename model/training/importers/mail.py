@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import email
 import mailbox
 import os
@@ -12,7 +13,7 @@ from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
-from model.training.errors import DataError, place
+from model.training.errors import DataError, place, quoted
 from model.training.importers.committext import is_bot
 from model.training.importers.filekind import check_text, head_of
 from model.training.importers.mailtext import own_words
@@ -30,7 +31,11 @@ _PROGRAMS = re.compile(
     r"(?:no-?reply|do-?not-?reply|mailer-daemon|postmaster|bounces?|notifications?)\b",
     re.IGNORECASE,
 )
+#: Encodings of host names, in no mail. Their time grows with the square of the length.
+_HOST_NAMES = ("idna", "punycode")
 _ID = re.compile(r"<[^<>\s]+>")
+#: What programs put before a line of a mail that begins with "From ", when they write an mbox.
+_ESCAPED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 #: An address as Mailman's archives write it.
 _HIDDEN_AT = re.compile(r"^(\S+) at (\S+)")
 
@@ -84,12 +89,21 @@ def read_mails(path: Path, reading: Reading) -> list[Record]:
 
 def _mails(path: Path, reading: Reading) -> Iterator[Message]:
     if all((path / name).is_dir() for name in MAILDIR):
-        yield from _parsed(mailbox.Maildir(path, create=False), reading)
+        yield from _mails_in_maildir(mailbox.Maildir(path, create=False), reading)
     elif path.is_dir():
         yield from _mails_in_folder(path, reading)
     else:
         _check_mbox(path)
         yield from _mails_in_file(path, reading)
+
+
+def _mails_in_maildir(box: mailbox.Maildir, reading: Reading) -> Iterator[Message]:
+    if folders := box.list_folders():
+        reading.notes.append(
+            f"the Maildir has other folders, which are not read: {quoted(sorted(folders))}; name "
+            "such a folder itself to train on its mails"
+        )
+    return _parsed(box, reading)
 
 
 def _mails_in_folder(path: Path, reading: Reading) -> Iterator[Message]:
@@ -131,23 +145,41 @@ def _check_mbox(path: Path) -> None:
 
 def _mails_in_file(path: Path, reading: Reading) -> Iterator[Message]:
     with on_disk(path) as file:
-        yield from _parsed(mailbox.mbox(file, create=False), reading)
+        yield from _parsed(mailbox.mbox(file, create=False), reading, _ESCAPED)
 
 
-def _parsed(box: mailbox.Mailbox[Any], reading: Reading) -> Iterator[Message]:
-    """Yields the mails of a mailbox, and closes it."""
+def _parsed(
+    box: mailbox.Mailbox[Any], reading: Reading, escapes: re.Pattern[bytes] | None = None
+) -> Iterator[Message]:
+    """Yields the mails of a mailbox without the ``escapes``, and closes the mailbox."""
     try:
         number, total = 0, len(box)
-        for number, key in enumerate(box.iterkeys(), 1):
-            with counting(reading), box.get_file(key) as file:
-                file.seek(0, os.SEEK_END)
-                if file.tell() > MAX_MAIL_BYTES:
-                    raise LeftOut(f"larger than {MAX_MAIL_BYTES:,} bytes")
-                file.seek(0)
-                yield _parse(file.read())
+        # Sorted: a Maildir has the order of the file system, and a name begins with the time.
+        for number, key in enumerate(sorted(box.iterkeys()), 1):
+            with counting(reading):
+                content = _content(box, key)
+                yield _parse(escapes.sub(b"", content) if escapes else content)
             reading.progress(number / total)
     finally:
         box.close()
+
+
+def _content(box: mailbox.Mailbox[Any], key: Any) -> bytes:
+    """Returns the bytes of a mail.
+
+    Raises:
+        LeftOut: the mail is too large, or a mail program has deleted it meanwhile.
+    """
+    try:
+        file = box.get_file(key)
+    except (KeyError, FileNotFoundError) as error:
+        raise LeftOut("deleted while the mailbox was read") from error
+    with file:
+        file.seek(0, os.SEEK_END)
+        if file.tell() > MAX_MAIL_BYTES:
+            raise LeftOut(f"larger than {MAX_MAIL_BYTES:,} bytes")
+        file.seek(0)
+        return bytes(file.read())
 
 
 def _parse(content: bytes) -> Message:
@@ -171,9 +203,12 @@ def _author(mail: Message) -> str:
         LeftOut: the sender is no person.
     """
     sender = _HIDDEN_AT.sub(r"\1@\2", str(mail.get("From", "")).strip())
-    name, address = parseaddr(sender)
+    try:
+        name, address = parseaddr(sender)
+    except RecursionError as error:
+        raise LeftOut("without a sender's address") from error
     automatic = str(mail.get("Auto-Submitted", "no")).strip().lower() != "no"
-    if automatic or _PROGRAMS.match(address) or is_bot(sender, address):
+    if automatic or _PROGRAMS.match(address) or is_bot(sender.replace(address, ""), address):
         raise LeftOut("written by programs")
     if "@" not in address:
         raise LeftOut("without a sender's address")
@@ -192,7 +227,10 @@ def _text(mail: Message) -> str:
     if part is None:
         raise LeftOut("without plain text, such as HTML only")
     try:
-        return bytes(part.get_payload(decode=True)).decode(part.get_content_charset("ascii"))
+        codec = codecs.lookup(part.get_content_charset("ascii")).name
+        if codec in _HOST_NAMES:
+            raise LookupError(codec)
+        return bytes(part.get_payload(decode=True)).decode(codec)
     except (LookupError, ValueError) as error:
         raise LeftOut("not valid in their character set") from error
 

@@ -57,7 +57,7 @@ def _checked_names(path: Path, file: Any) -> list[str]:
     """Returns the names of the columns to read.
 
     Raises:
-        DataError: a column is missing, or comes twice.
+        DataError: a column is missing, comes twice, or holds dates or times.
     """
     found = file.schema_arrow.names
     for name in KNOWN:
@@ -65,7 +65,22 @@ def _checked_names(path: Path, file: Any) -> list[str]:
             raise DataError(f"{place(path)}: column {quoted([name])} comes twice: rename one")
         if name in NEEDED and name not in found:
             raise DataError(f"{place(path)}: {missing_field(name, found)}")
+        if name in found and _is_temporal(file.schema_arrow.field(name).type):
+            raise DataError(
+                f"{place(path)}: column {quoted([name])} holds dates or times: write them as "
+                "strings"
+            )
     return [name for name in KNOWN if name in found]
+
+
+def _is_temporal(kind: Any) -> bool:
+    """Returns whether a type of pyarrow is one of dates or times.
+
+    pyarrow has errors of many types for a date that Python can't hold.
+    """
+    from pyarrow import types  # noqa: PLC0415
+
+    return bool(types.is_temporal(kind))
 
 
 def _check_groups(path: Path, metadata: Any, names: list[str]) -> None:

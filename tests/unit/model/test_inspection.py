@@ -51,6 +51,20 @@ def test_authors_lengths_copies_and_the_plan_of_the_training_are_shown(
     assert [one.name for one in tmp_path.iterdir()] == ["mine.jsonl"]
 
 
+def test_control_characters_of_a_name_do_not_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commits = [
+        Commit(f"A message of day {day} by someone", name, day * 31)
+        for day in range(3)
+        for name in ("Ann", "Bob \x1b[2J")
+    ]
+    status, out, _ = inspect(capsys, "--git", repository(tmp_path, commits))
+    assert status == 0
+    assert "\x1b" not in out
+    assert "│ Bob \\x1b[2J │ 3 │ 3 │" in out
+
+
 def test_table_is_short_if_there_are_many_authors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +98,8 @@ def test_messages_that_can_not_be_trained_on_are_shown_and_the_error_too(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [((), "one of the arguments --data --git --mbox is required"),
-     (("--data", "a", "--git", "b"), "argument --git: not allowed with argument --data")],
+     (("--data", "a", "--git", "b"), "argument --git: not allowed with argument --data"),
+     (("--git", ""), "argument --git: the name is empty: name a file or a folder")],
 )  # fmt: skip
 def test_exactly_one_source_is_needed(
     arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]

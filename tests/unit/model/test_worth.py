@@ -113,3 +113,22 @@ def test_training_on_a_few_messages_succeeds_and_says_what_the_model_is_worth(
     assert "These are too few messages to tell how good the model is." in words
     assert words in said
     assert words in (out / card.PAGE_FILE).read_text(encoding="utf-8")
+
+
+def test_names_in_brackets_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(0)
+    rows = [
+        {"text": " ".join(chance.choices(["a", "b", "c", "d"], k=8)), "author": author}
+        for author in ("[/x]", "[red]", "\x1b[2J")
+        for _ in range(10)
+    ]
+    data, out = tmp_path / "few.jsonl", tmp_path / "[/out]"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert train.main(["--data", str(data), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"written to {out}" in said
+    named = card.read(out).details["hardly_found"]
+    assert named
+    assert ", ".join(named).replace("\x1b", "\\x1b") in said

@@ -43,6 +43,15 @@ def test_long_document_is_cut_into_messages_of_whole_sentences(tmp_path: Path) -
     assert sum(record.text.count(TEXT) for record in records) == 100
 
 
+def test_invalid_part_of_a_document_is_left_out_alone(tmp_path: Path) -> None:
+    parts = [" ".join([TEXT] * 20), "A zero byte, \0, is no text.", " ".join([TEXT] * 80)]
+    write(tmp_path / "Ann" / "a.txt", " ".join(parts).encode())
+    reading = Reading()
+    records = read_data(tmp_path, reading)
+    assert reading.left_out == {"the text or the name is invalid": 1}
+    assert sum(record.text.count(TEXT) for record in records) > 75
+
+
 def test_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
     write(tmp_path / "Ann" / "a.txt", TEXT.encode())
     write(tmp_path / "Ann" / "empty.txt", b"")

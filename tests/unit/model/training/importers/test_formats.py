@@ -99,6 +99,11 @@ def test_single_quotes_and_spaces_after_delimiters_are_found(tmp_path: Path) -> 
     ]
 
 
+def test_quotes_after_a_space_are_no_part_of_a_cell(tmp_path: Path) -> None:
+    content = b'text,author\nhello,Bob\n"Hello, there", "Ann"\n'
+    assert read(tmp_path / "a.csv", content) == [("hello", "Bob"), ("Hello, there", "Ann")]
+
+
 def test_messages_longer_than_what_is_read_at_a_time_are_read(tmp_path: Path) -> None:
     text = "é" * CHUNK_BYTES
     lines = [json.dumps({"text": text, "author": author}, ensure_ascii=False) for author in "xyz"]

@@ -73,6 +73,8 @@ def test_documents_are_days_if_the_history_is_too_short_for_months(tmp_path: Pat
         (f'Reapply "{LONG}"\n\n{BROKE}', BROKE),
         (f"{LONG}:\n\n{PATCH}\n\nAfter it.", f"{LONG}:\n\nAfter it."),
         (f"{LONG}:\n\n  --- a/x\n  +++ b/x\n  -a\n\nAfter it.", f"{LONG}:\n\nAfter it."),
+        (f"{LONG}:\n\nIndex: trunk/x\n{'=' * 67}\n--- a/x\n-a\n\nAfter.", f"{LONG}:\n\nAfter."),
+        (f"Index: {LONG}\n\n{BROKE}", f"Index: {LONG}\n\n{BROKE}"),
         (f"{LONG}\n\n- a list\n- of points", f"{LONG}\n\n- a list\n- of points"),
         (f"{LONG}\n\n> what Bob has written\n\nwhat I think", f"{LONG}\n\nwhat I think"),
     ],
@@ -166,6 +168,33 @@ def test_damaged_repository_is_refused_with_the_words_of_git(tmp_path: Path) -> 
     (folder / ".git/objects" / first[:2] / first[2:]).unlink()
     with pytest.raises(DataError, match=r"git says .*: name a repository in which git log works"):
         read_git(folder, Reading())
+
+
+def test_program_that_a_partial_clone_names_for_fetching_is_not_run(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "mine", [Commit(f"{LONG} {n}") for n in range(3)])
+    for name, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": str(tmp_path),
+        "remote.origin.uploadPack": f"touch {tmp_path / 'run'};",
+    }.items():
+        git(folder, "config", name, value)
+    first = git(folder, "rev-list", "--max-parents=0", "HEAD").strip()
+    (folder / ".git/objects" / first[:2] / first[2:]).unlink()
+    with pytest.raises(DataError, match=r"git says .*: name .*, and no partial clone"):
+        read_git(folder, Reading())
+    assert not (tmp_path / "run").exists()
+
+
+def test_current_branch_without_commits_is_refused_with_its_name(tmp_path: Path) -> None:
+    folder = repository(tmp_path, [Commit(LONG)])
+    git(folder, "symbolic-ref", "HEAD", "refs/heads/new")
+    with pytest.raises(DataError, match=r"git says .*branch 'new' does not have any commits yet"):
+        read_git(folder, Reading())
+
+
+def test_folder_with_a_space_at_the_end_of_its_name_is_read(tmp_path: Path) -> None:
+    assert len(read_git(repository(tmp_path / "mine ", [Commit(LONG)]), Reading())) == 1
 
 
 def test_missing_git_is_an_error_with_a_remedy(

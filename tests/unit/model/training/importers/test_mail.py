@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import mailbox
+from base64 import b64encode
 from email.message import EmailMessage
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -100,12 +102,43 @@ def alternative() -> EmailMessage:
         mail("\n".join([TEXT, "", "-----Original Message-----", "From: Bob", "Sent: Monday",
                         "To: Ann", "Subject: x", "", "the old text"])),
         mail("\n".join(["Bob Lee wrote:", "> old", TEXT])),
+        mail("\n".join(["On Mon, 3 May 2021, Bob wrote:", "> On Sun, 2 May 2021, Ann wrote:",
+                        "> > old", "> text", "", TEXT])),
         mail(TEXT + "\n" + "_" * 47 + "\nusers mailing list\nusers@x.org"),
     ],
 )  # fmt: skip
 def test_text_is_the_authors_own_words(tmp_path: Path, message: EmailMessage) -> None:
     records, left_out = read(write(tmp_path / "a", message))
     assert ([record.text for record in records], left_out) == ([TEXT], {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi Bob,\n\nThanks, that helped.\n\nI have one more question.",
+        "Hi Bob,\n\nThank you, I have tried it on both of my machines\nand it works there.",
+        "One is slow.\n\nBest, worst and average times are in the table below.",
+        "The file is here:\n/usr/share/words\nand it is broken.",
+    ],
+)
+def test_sentences_and_paths_that_begin_like_a_signature_are_kept(
+    tmp_path: Path, text: str
+) -> None:
+    records, _ = read(write(tmp_path / "a", mail(text), mail(text + "\n\nThanks, Ann\nX Inc.")))
+    assert [record.text for record in records] == [text, text]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["b" + " " * 100_000 + "b", "--" + "\t" * 100_000 + "b", ("Thanks, Ann b.\n" * 900).strip()],
+)
+def test_lines_that_are_slow_to_search_for_signatures_are_read_in_a_second(
+    tmp_path: Path, line: str
+) -> None:
+    path = write(tmp_path / "a", mail(f"{TEXT}\n{line}"))
+    began = process_time()
+    assert len(read(path)[0]) == 1
+    assert process_time() - began < 1
 
 
 def test_words_between_quotes_are_kept_in_order(tmp_path: Path) -> None:
@@ -123,6 +156,19 @@ def test_words_between_quotes_are_kept_in_order(tmp_path: Path) -> None:
     assert record.text.split("\n\n") == ["Yes, I think.", "No, I do not.\n- a point\n- Take two"]
 
 
+def test_line_that_begins_with_from_is_no_quote(tmp_path: Path) -> None:
+    box = mailbox.mbox(tmp_path / "a")
+    box.add(mail(f"{TEXT}\nFrom Monday on, I am here."))
+    box.close()
+    [record], _ = read(tmp_path / "a")
+    assert record.text == f"{TEXT}\nFrom Monday on, I am here."
+
+
+def test_person_at_a_company_that_is_named_like_a_program_is_kept(tmp_path: Path) -> None:
+    records, _ = read(write(tmp_path / "a", mail(sender="Ann Lee <ann@weblate.org>")))
+    assert [record.author for record in records] == ["ann@weblate.org"]
+
+
 def html() -> EmailMessage:
     message = mail()
     message.set_content("<p>A mail of enough characters</p>", subtype="html")
@@ -134,6 +180,7 @@ def html() -> EmailMessage:
     [
         (html(), "without plain text, such as HTML only"),
         (b"Subject: x\n\n" + TEXT.encode(), "without a sender's address"),
+        (b"From: " + b"(" * 5000 + b"\n\n" + TEXT.encode(), "without a sender's address"),
         (mail(sender="noreply@x.org"), "written by programs"),
         (mail(sender="dependabot[bot] <a@x.org>"), "written by programs"),
         (mail(Auto_Submitted="auto-replied"), "written by programs"),
@@ -142,6 +189,11 @@ def html() -> EmailMessage:
         (mail("> what Bob has written some days ago\n"), "quotes and forwarded mails only"),
         (mail("\n".join("abcdefgh" * 150)), "longer than 1,000 lines"),
         (b"From: a@x\n" + CHARSET + b"none\n\n" + TEXT.encode(), UNDECODABLE),
+        (
+            b"From: a@x\nContent-Transfer-Encoding: base64\n" + CHARSET + b"Punycode\n\n"
+            + b64encode(TEXT.encode() + b"-"),
+            UNDECODABLE,
+        ),
         (b"From: a@x\n" + CHARSET + b"utf-8\n\n" + TEXT.encode() + b"\xff", UNDECODABLE),
         (b"From: a@x\n\n" + TEXT.encode("utf-16"), UNDECODABLE),
         (mail(Message_ID="<1@x>"), "copies of a mail"),

@@ -71,6 +71,16 @@ def test_rows_and_columns_that_can_not_be_used_are_refused(
         read_data(write(tmp_path / "a.parquet", columns), Reading())
 
 
+@pytest.mark.parametrize(
+    "kind", [pyarrow.timestamp("us"), pyarrow.timestamp("us", "No/Zone"), pyarrow.date32()]
+)
+def test_column_of_dates_is_refused(tmp_path: Path, kind: Any) -> None:
+    dates = pyarrow.array([2**30], kind)  # the date32 is after the year 9999
+    path = write(tmp_path / "a.parquet", {"text": ["a"], "author": ["x"], "document": dates})
+    with pytest.raises(DataError, match="column 'document' holds dates or times: write them as"):
+        read_data(path, Reading())
+
+
 def test_column_that_comes_twice_is_refused(tmp_path: Path) -> None:
     arrays = [pyarrow.array(["a"])] * 3
     table = pyarrow.Table.from_arrays(arrays, ["text", "author", "text"])
