@@ -17,7 +17,7 @@ EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classif
 	$(PARQUET)
 
 # The messages to train on. GIT and MBOX count only on the command line, because other programs have such variables.
-SOURCE = $(if $(DATA),--data "$(DATA)") $(if $(filter command,$(origin GIT)),--git "$(GIT)") \
+SOURCE = $(if $(DATA)$(filter command,$(origin DATA)),--data "$(DATA)") $(if $(filter command,$(origin GIT)),--git "$(GIT)") \
 	$(if $(filter command,$(origin MBOX)),--mbox "$(MBOX)")
 
 # $(call interruptible,COMMAND): Ctrl-C ends it with its own line, status 130, and none of make's.

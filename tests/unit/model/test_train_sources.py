@@ -90,6 +90,8 @@ def test_make_takes_sources_from_its_command_line_only(target: str) -> None:
     assert '--git "a b"' in commands("GIT=a b")
     assert '--mbox "a b"' in commands("MBOX=a b")
     assert '--data "a b"' in commands("DATA=a b")
+    # Otherwise an empty variable of the user's would train the model that comes with Byline.
+    assert '--data ""' in commands("DATA=")
 
 
 def sparse(path: Path) -> None:
