@@ -132,6 +132,20 @@ def test_a_pipe_gives_what_it_has_before_its_end() -> None:
     assert list(blocks) == []
 
 
+def test_a_header_beyond_the_limit_is_refused_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
+    path = saved(tmp_path, "in.csv", f"text,{'a' * 2000}\nx,1\n")
+    with pytest.raises(JobError, match=r"in\.csv, line 1: the line has more than .*: check that"):
+        rows(path)
+
+
+def test_a_ref_that_is_not_utf8_is_an_error_of_its_row(tmp_path: Path) -> None:
+    path = saved(tmp_path, "in.jsonl", b'{"text": "a", "ref": "\xff"}\n{"text": "b"}\n')
+    assert found(path) == [(("not_json", "the line is not UTF-8"), None), ("b", None)]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_header_decides_on_the_delimiter(delimiter: str, tmp_path: Path) -> None:
     content = f"ref{delimiter}text\n1{delimiter}a\n".encode()
@@ -167,6 +181,7 @@ def test_an_empty_file_has_no_row(name: str, tmp_path: Path) -> None:
         ("in.jsonl", b"\x1f\x8b\x08", "compressed by gzip: gunzip -c FILE"),
         ("in.csv", "text\na\n".encode("utf-16"), "in UTF-16: convert it: iconv"),
         ("in.csv", b"PK\x03\x04", "a spreadsheet: save it as .csv"),
+        ("in.csv", "text,id\ra,1\rb,2\r", r"line 1: the line ends with CR alone: .*: tr '.r' '.n'"),
         ("in.parquet", "no such thing", "no Parquet file, or damaged: "),
     ],
 )
