@@ -212,6 +212,19 @@ def test_parquet_without_a_text_is_refused_and_a_null_is_an_error_of_its_row(
     ]
 
 
+def test_a_value_of_parquet_that_python_does_not_have_fails_its_row_alone(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "in.parquet"
+    texts = arrow.array([b"a", b"\xff", b"c", b"d"]).view(arrow.string())
+    days = arrow.array([0, 0, 2**24, 0], arrow.int32()).view(arrow.date32())
+    parquet.write_table(arrow.table({"text": texts, "id": days}), path)
+    [first, (second, _), (third, _), fourth] = found(path)
+    assert [first, fourth] == [("a", "1970-01-01"), ("d", "1970-01-01")]
+    assert second[0] == third[0] == "invalid"
+    assert "the row can't be read: 'utf-8' codec can't decode byte 0xff" in second[1]
+    assert "the row can't be read: date value out of range" in third[1]
+
+
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     given = Input(str(path := saved(tmp_path, "in.jsonl", '{"text": "a"}\n')))
     given.check_unchanged()
