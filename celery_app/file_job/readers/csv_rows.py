@@ -80,8 +80,8 @@ def _header(line: str, name: str) -> tuple[str, list[str]]:
     """Returns the delimiter and the names of the columns.
 
     Raises:
-        JobError: the header has no column ``text``, with any of :data:`DELIMITERS`, or ends with CR
-            alone.
+        JobError: the header has no column ``text``, with any of :data:`DELIMITERS`; or two; or it
+            ends with CR alone.
     """
     try:
         found = [(each, next(csv.reader([line], delimiter=each), [])) for each in DELIMITERS]
@@ -89,6 +89,8 @@ def _header(line: str, name: str) -> tuple[str, list[str]]:
         remedy = "convert the file: tr '\\r' '\\n' < OLD > NEW"
         raise JobError(f"{name}, line 1: the line ends with CR alone: {remedy}") from None
     for delimiter, header in found:
+        if header.count("text") > 1:
+            raise JobError(f"{name}, line 1: two columns are named 'text': rename one of them")
         if "text" in header:
             return delimiter, header
     columns = quoted(max((header for _, header in found), key=len))

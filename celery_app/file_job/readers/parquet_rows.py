@@ -30,7 +30,7 @@ def parquet_rows(file: FileIO, start: int, name: str) -> Iterator[Block]:
     ``name`` is the file's name in errors.
 
     Raises:
-        JobError: the file is no Parquet, or has no column ``text``.
+        JobError: the file is no Parquet, or has no column ``text``, or two.
     """
     try:
         yield from in_blocks(_rows(_opened(file, name), start), lambda: False)
@@ -46,6 +46,8 @@ def _opened(file: FileIO, name: str) -> ParquetFile:
     if "text" not in (columns := opened.schema_arrow.names):
         found = ", ".join(columns)
         raise JobError(f"{name}: no column 'text', only {found}: name the column of the messages")
+    if columns.count("text") > 1:
+        raise JobError(f"{name}: two columns are named 'text': rename one of them")
     return opened
 
 

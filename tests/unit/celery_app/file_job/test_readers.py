@@ -181,6 +181,7 @@ def test_an_empty_file_has_no_row(name: str, tmp_path: Path) -> None:
         ("in.jsonl", b"\x1f\x8b\x08", "compressed by gzip: gunzip -c FILE"),
         ("in.csv", "text\na\n".encode("utf-16"), "in UTF-16: convert it: iconv"),
         ("in.csv", b"PK\x03\x04", "a spreadsheet: save it as .csv"),
+        ("in.csv", "text;text\na;b\n", "line 1: two columns are named 'text': rename one of them"),
         ("in.csv", "text,id\ra,1\rb,2\r", r"line 1: the line ends with CR alone: .*: tr '.r' '.n'"),
         ("in.parquet", "no such thing", "no Parquet file, or damaged: "),
     ],
@@ -197,13 +198,17 @@ def test_a_file_of_another_kind_is_refused_with_a_remedy(
     assert "\n" not in str(raised.value)
 
 
-def test_parquet_without_a_text_is_refused_and_a_null_is_an_error_of_its_row(
+def test_parquet_without_one_column_text_is_refused_and_a_null_is_an_error_of_its_row(
     tmp_path: Path,
 ) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "in.parquet"
     parquet.write_table(arrow.table({"body": ["a"]}), path)
     with pytest.raises(JobError, match="no column 'text', only body"):
+        rows(path)
+    twice = [arrow.array(["a"]), arrow.array(["b"])]
+    parquet.write_table(arrow.Table.from_arrays(twice, names=["text", "text"]), path)
+    with pytest.raises(JobError, match="two columns are named 'text'"):
         rows(path)
     parquet.write_table(arrow.table({"text": ["a", None]}), path)
     assert found(path) == [
