@@ -107,8 +107,10 @@ attribute: $(RUN) $(PARQUET)  ## Attribute a file: DATA=in.jsonl OUT=out.jsonl, 
 		$(if $(EXPLAIN),--explain))
 
 # These commands are for a running Byline. BYLINE_REDIS_URL names its Redis; unset, it is the Valkey of `make run`.
+# $(value) keeps the $ of a password or of a name.
 LIVE := canary promote back erase retrain
-$(LIVE): export BYLINE_REDIS_URL := $(or $(BYLINE_REDIS_URL),redis://localhost:$(or $(BYLINE_REDIS_PORT),6390)/0)
+$(LIVE): export BYLINE_REDIS_URL := $(or $(value BYLINE_REDIS_URL),redis://localhost:$(or $(BYLINE_REDIS_PORT),6390)/0)
+erase: override export AUTHOR := $(value AUTHOR)
 
 .PHONY: $(LIVE)
 canary: $(RUN)  ## Send a share of the new messages to a model version, VERSION=…, SHARE=5 in percent
@@ -122,8 +124,8 @@ back: $(RUN)  ## End the canary, or else serve the version that was served befor
 	@$(BIN)/python -m celery_app.models back
 
 erase: $(RUN)  ## Erase the kept texts of one author, AUTHOR="Ann" (BYLINE_KEEP_FEEDBACK)
-	@test -n "$(AUTHOR)" || { echo 'byline: name the author: make erase AUTHOR="…"' >&2; exit 1; }
-	@$(BIN)/python -m celery_app.kept_feedback erase -- "$(AUTHOR)"
+	@test -n "$$AUTHOR" || { echo 'byline: name the author: make erase AUTHOR="…"' >&2; exit 1; }
+	@$(BIN)/python -m celery_app.kept_feedback erase -- "$$AUTHOR"
 
 retrain: $(VENV)/dev.stamp $(EXTRA)  ## Train a new version on kept feedback and the old DATA=…, GIT=… or MBOX=…; MODEL=transformer, OLD=folder
 	@$(call interruptible,$(BIN)/python -m celery_app.retrain $(if $(MODEL),--model "$(MODEL)") \

@@ -18,7 +18,14 @@ from model.train import OWN, SHIPPED
 from model.training.corpus import load_imported, load_sotu
 from model.training.errors import DataError
 from model.training.openmp import let_idle_threads_sleep
-from model.training.preparation import MODELS, add_source_options, read, source_of, status
+from model.training.preparation import (
+    MODELS,
+    add_source_options,
+    print_notes,
+    read,
+    source_of,
+    status,
+)
 from model.types import ModelError
 from tasks.feedback.kept_texts import Kept, KeptTexts
 
@@ -51,7 +58,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console) -> N
     from model.retraining.retrain import retrain  # noqa: PLC0415
 
     out = retrain(old, corpus, labelled, parent, console)
-    console.print(f"{out.name}, written to {out}", soft_wrap=True, highlight=False)
+    print_notes([f"{out.name}, written to {out}"], console)
 
 
 def _kept(settings: Settings, console: Console) -> Kept:

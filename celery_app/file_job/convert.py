@@ -85,13 +85,20 @@ def _in_parts(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def _results(part: Path) -> Iterator[dict[str, Any]]:
     """Yields the columns of each result. A ref that is no string becomes its JSON."""
-    decoder = msgspec.json.Decoder(dict[str, Any])
+    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
     with part.open("rb") as file:
         for line in file:
-            fields = decoder.decode(line)
+            raw = decoder.decode(line)
+            raw.pop("evidence", None)
+            ref = bytes(raw.pop("ref", b"null"))
+            fields = {name: msgspec.json.decode(value) for name, value in raw.items()}
             fields |= fields.pop("error", {})
-            fields.pop("evidence", None)
-            ref = fields.get("ref")
-            if ref is not None and not isinstance(ref, str):
-                fields["ref"] = msgspec.json.encode(ref).decode()
-            yield fields
+            yield fields | {"ref": _ref(ref)}
+
+
+def _ref(json: bytes) -> str | None:
+    """Returns a ref as it stands in its column: a string, or its JSON without spaces."""
+    if json.startswith(b'"') or json == b"null":
+        return msgspec.json.decode(json, type=str | None)
+    # Not decoded, because Python has no number for some numbers, such as 1e999.
+    return msgspec.json.format(json, indent=-1).decode()

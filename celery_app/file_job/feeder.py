@@ -35,9 +35,19 @@ class Feeder:
     def _run(self) -> None:
         try:
             for item in self._items():
-                asyncio.run_coroutine_threadsafe(self._read.put(item), self._loop).result()
+                self._put(item)
         except CancelledError:  # the job was stopped
             return
+
+    def _put(self, item: Block | Exception | None) -> None:
+        """Waits until the queue has room. Raises ``CancelledError`` if the job was stopped."""
+        put = self._read.put(item)
+        try:
+            done = asyncio.run_coroutine_threadsafe(put, self._loop)
+        except RuntimeError:  # the event loop is closed
+            put.close()
+            raise CancelledError from None
+        done.result()
 
     def _items(self) -> Iterator[Block | Exception | None]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import threading
 import time
 from contextlib import suppress
@@ -20,6 +21,8 @@ from celery_app.file_job.results import Counts
 
 #: Seconds between two writes of the journal. A killed job repeats the rows of this time.
 CHECKPOINT_S = 1.0
+#: Milliseconds for which a stream waits for its reader before it looks whether the job was stopped.
+READER_MS = 200
 
 
 class Stream:
@@ -28,29 +31,38 @@ class Stream:
     def __init__(self, file: FileIO, name: str) -> None:
         self._file = file
         self._name = name
+        self._poll = select.poll()
+        self._poll.register(file, select.POLLOUT)
+        self._closed = False
         #: Number of rows whose results are written.
         self.rows = 0
 
     def write(self, lines: bytes, counts: Counts) -> None:
-        """Writes the results of the next rows.
+        """Writes the results of the next rows. Ends early if another thread closes the stream.
 
         Raises:
             JobError: nobody reads the output any more, or it can't be written.
         """
+        left = memoryview(lines)
         try:
-            write_all(self._file, lines)
+            while left and not self._closed:
+                if self._poll.poll(READER_MS):
+                    # A pipe takes so many bytes at once, and a larger write could wait for ever.
+                    left = left[self._file.write(left[: select.PIPE_BUF]) or 0 :]
         except OSError as error:
             raise JobError(
                 f"{self._name}: {error.strerror} after {self.rows:,} rows: send it to a program "
                 "that reads it to its end, or to a file"
             ) from None
-        self.rows = counts.rows
+        if not left:
+            self.rows = counts.rows
 
     def finish(self) -> None:
         """Does nothing: the results are out already."""
 
     def close(self) -> None:
-        """Does nothing: the stream belongs to the caller."""
+        """Ends a write that waits for the reader. The file stays open: it belongs to the caller."""
+        self._closed = True
 
 
 class PartFile:

@@ -53,11 +53,11 @@ def csv_rows(file: RawIOBase, start: int, name: str) -> Iterator[Block]:
     ``name`` is the file's name in errors. If ``start`` is not 0, the file must be seekable.
 
     Raises:
-        JobError: the header has no column ``text``.
+        JobError: the header can't be read, or has no column ``text``.
     """
     csv.field_size_limit(MAX_LINE_BYTES)
     lines = Lines(file)
-    first = next(_Decoded(lines), None)
+    first = _first_line(lines, name)
     if first is None:
         return
     delimiter, header = _header(first, name)
@@ -67,14 +67,30 @@ def csv_rows(file: RawIOBase, start: int, name: str) -> Iterator[Block]:
     yield from in_blocks(_rows(lines, delimiter, header), lambda: lines.at_pause)
 
 
+def _first_line(lines: Lines, name: str) -> str | None:
+    """Returns the first line; None if the file is empty. Raises ``JobError`` if it is too long."""
+    try:
+        return next(_Decoded(lines), None)
+    except _TooLong:
+        remedy = "check that the file is CSV, and that its lines end with LF or CRLF"
+        raise JobError(f"{name}, line 1: {TOO_LONG}: {remedy}") from None
+
+
 def _header(line: str, name: str) -> tuple[str, list[str]]:
     """Returns the delimiter and the names of the columns.
 
     Raises:
-        JobError: the header has no column ``text``, with any of :data:`DELIMITERS`.
+        JobError: the header has no column ``text``, with any of :data:`DELIMITERS`; or two; or it
+            ends with CR alone.
     """
-    found = [(each, next(csv.reader([line], delimiter=each), [])) for each in DELIMITERS]
+    try:
+        found = [(each, next(csv.reader([line], delimiter=each), [])) for each in DELIMITERS]
+    except csv.Error:  # the only error that a reader raises for one line, unless it is strict
+        remedy = "convert the file: tr '\\r' '\\n' < OLD > NEW"
+        raise JobError(f"{name}, line 1: the line ends with CR alone: {remedy}") from None
     for delimiter, header in found:
+        if header.count("text") > 1:
+            raise JobError(f"{name}, line 1: two columns are named 'text': rename one of them")
         if "text" in header:
             return delimiter, header
     columns = quoted(max((header for _, header in found), key=len))

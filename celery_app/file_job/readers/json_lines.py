@@ -50,7 +50,7 @@ def _rows(lines: Lines) -> Iterator[tuple[Row, int]]:
 def parsed(line: bytes) -> Row:
     """Returns the row that a line holds. If the line can't be used, the row says why."""
     try:
-        fields = _decoder.decode(line)
+        return _row(_decoder.decode(line))
     except msgspec.ValidationError as error:
         return unusable(str(error))
     except msgspec.DecodeError as error:
@@ -59,13 +59,14 @@ def parsed(line: bytes) -> Row:
         return unusable("the line is not UTF-8", code=NotJSON.code)
     except RecursionError:
         return unusable("the line is nested too deeply", code=NotJSON.code)
-    return _row(fields)
 
 
 def _row(fields: _Fields) -> Row:
+    """Returns the row. Raises ``UnicodeDecodeError`` if its ref is not UTF-8."""
     ref = fields.id if fields.ref is UNSET else fields.ref
     if isinstance(ref, Raw):
         ref = ref.copy()  # else the whole line stays in memory
+        bytes(ref).decode()  # msgspec does not check what it leaves as it is
     if isinstance(fields.text, str):
         return Row(fields.text, ref)
     if fields.text is UNSET:

@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
-from pyarrow import ArrowException
+from pyarrow import ArrowException, RecordBatch
 from pyarrow.parquet import ParquetFile
 
 from celery_app.file_job.errors import JobError
 from celery_app.file_job.readers.csv_rows import REFS
 from celery_app.file_job.readers.rows import BLOCK_ROWS, Block, Row, in_blocks, unusable
+
+#: Errors for a value that Python does not have: a string that is not UTF-8, or a very distant date.
+_NO_VALUE = (ValueError, OverflowError)
 
 
 def count(file: FileIO, name: str) -> int:
@@ -27,7 +30,7 @@ def parquet_rows(file: FileIO, start: int, name: str) -> Iterator[Block]:
     ``name`` is the file's name in errors.
 
     Raises:
-        JobError: the file is no Parquet, or has no column ``text``.
+        JobError: the file is no Parquet, or has no column ``text``, or two.
     """
     try:
         yield from in_blocks(_rows(_opened(file, name), start), lambda: False)
@@ -43,6 +46,8 @@ def _opened(file: FileIO, name: str) -> ParquetFile:
     if "text" not in (columns := opened.schema_arrow.names):
         found = ", ".join(columns)
         raise JobError(f"{name}: no column 'text', only {found}: name the column of the messages")
+    if columns.count("text") > 1:
+        raise JobError(f"{name}: two columns are named 'text': rename one of them")
     return opened
 
 
@@ -56,10 +61,25 @@ def _rows(file: ParquetFile, start: int) -> Iterator[tuple[Row, int]]:
     columns = ["text", *[each for each in REFS if each in file.schema_arrow.names][:1]]
     groups, number = _groups(file, start)
     for batch in file.iter_batches(BLOCK_ROWS, row_groups=groups, columns=columns):
-        for fields in batch.to_pylist():
+        for row in _rows_of(batch, columns):
             number += 1
             if number > start:
-                yield _row(fields, columns), number
+                yield row, number
+
+
+def _rows_of(batch: RecordBatch, columns: list[str]) -> list[Row]:
+    try:
+        return [_row(fields, columns) for fields in batch.to_pylist()]
+    except _NO_VALUE:
+        return [_single_row(batch.slice(index, 1), columns) for index in range(len(batch))]
+
+
+def _single_row(batch: RecordBatch, columns: list[str]) -> Row:
+    try:
+        [fields] = batch.to_pylist()
+    except _NO_VALUE as error:
+        return unusable(f"the row can't be read: {error}")
+    return _row(fields, columns)
 
 
 def _groups(file: ParquetFile, start: int) -> tuple[list[int], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.system.usage import pss
+from celery_app.file_job.job import SLOW_OUTPUT
 from tests.integration.file_job.jobs import (
     COMMAND,
     piped,
@@ -105,6 +107,26 @@ def test_a_reader_that_ends_early_ends_the_job_with_one_line(stack: Stack, tmp_p
     assert done.stdout.count("\n") == 1
     assert done.stderr.startswith("byline: standard output: Broken pipe after ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_job_whose_reader_stands_still_can_be_stopped(stack: Stack, tmp_path: Path) -> None:
+    data = saved(tmp_path, "in.jsonl", texts("unread", 3000))
+    with subprocess.Popen(
+        [*COMMAND, "--data", str(data), "--out", "-"],
+        cwd=ROOT,
+        env=stack.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as job:
+        assert job.stderr is not None
+        try:
+            assert SLOW_OUTPUT in job.stderr.readline()
+            job.send_signal(signal.SIGINT)
+            assert job.wait(20) == 130
+            assert "byline: stopped after " in job.stderr.read()
+        finally:
+            job.kill()
 
 
 def test_csv_goes_in_and_out(stack: Stack, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from celery_app.file_job import asking
 from celery_app.file_job import job as job_module
 from celery_app.file_job.asking import Asking
 from celery_app.file_job.errors import JobError
+from celery_app.file_job.feeder import Feeder
 from celery_app.file_job.job import Job
 from celery_app.file_job.progress import LineReport
 from celery_app.file_job.readers.rows import Block, Row, unusable
@@ -67,6 +68,30 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(client: Any, *rows: Row) -> list[Outcome]:
     return asyncio.run(Asking(client, "v1", explain=False).outcomes(rows))
+
+
+def test_an_input_that_goes_on_after_the_job_was_stopped_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    stopped = threading.Event()
+
+    def blocks() -> Iterator[Block]:
+        stopped.wait(20)
+        yield Block([Row("a")], 1, 1)
+
+    async def stop() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(aiter(Feeder(blocks()))), 0.05)
+
+    asyncio.run(stop())
+    threads = [thread for thread in threading.enumerate() if thread.name == "feeder"]
+    stopped.set()
+    for thread in threads:
+        thread.join(20)
+    assert threads
+    assert failed == []
 
 
 @pytest.mark.parametrize("code", sorted(asking.TEMPORARY))

@@ -106,6 +106,17 @@ def test_csv_and_parquet_have_a_row_for_each_result(tmp_path: Path, given: Path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_ref_of_any_number_is_kept_in_csv(tmp_path: Path, given: Path) -> None:
+    output = begun(tmp_path / "out.csv", given)
+    refs = ("1e999", "1.00", "null")
+    lines = (f'{{"error":{{"code":"c","detail":"d"}},"ref":{ref}}}\n' for ref in refs)
+    output.write("".join(lines).encode(), counted(3, 41))
+    output.finish()
+    output.close()
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["ref"] for row in csv.DictReader(file)] == ["1e999", "1.00", ""]
+
+
 def test_two_jobs_can_not_write_one_output(tmp_path: Path, given: Path) -> None:
     output = begun(tmp_path / "out.jsonl", given)
     with pytest.raises(JobError, match="another job is writing this file"):

@@ -132,6 +132,20 @@ def test_a_pipe_gives_what_it_has_before_its_end() -> None:
     assert list(blocks) == []
 
 
+def test_a_header_beyond_the_limit_is_refused_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
+    path = saved(tmp_path, "in.csv", f"text,{'a' * 2000}\nx,1\n")
+    with pytest.raises(JobError, match=r"in\.csv, line 1: the line has more than .*: check that"):
+        rows(path)
+
+
+def test_a_ref_that_is_not_utf8_is_an_error_of_its_row(tmp_path: Path) -> None:
+    path = saved(tmp_path, "in.jsonl", b'{"text": "a", "ref": "\xff"}\n{"text": "b"}\n')
+    assert found(path) == [(("not_json", "the line is not UTF-8"), None), ("b", None)]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_header_decides_on_the_delimiter(delimiter: str, tmp_path: Path) -> None:
     content = f"ref{delimiter}text\n1{delimiter}a\n".encode()
@@ -167,6 +181,8 @@ def test_an_empty_file_has_no_row(name: str, tmp_path: Path) -> None:
         ("in.jsonl", b"\x1f\x8b\x08", "compressed by gzip: gunzip -c FILE"),
         ("in.csv", "text\na\n".encode("utf-16"), "in UTF-16: convert it: iconv"),
         ("in.csv", b"PK\x03\x04", "a spreadsheet: save it as .csv"),
+        ("in.csv", "text;text\na;b\n", "line 1: two columns are named 'text': rename one of them"),
+        ("in.csv", "text,id\ra,1\rb,2\r", r"line 1: the line ends with CR alone: .*: tr '.r' '.n'"),
         ("in.parquet", "no such thing", "no Parquet file, or damaged: "),
     ],
 )
@@ -182,7 +198,7 @@ def test_a_file_of_another_kind_is_refused_with_a_remedy(
     assert "\n" not in str(raised.value)
 
 
-def test_parquet_without_a_text_is_refused_and_a_null_is_an_error_of_its_row(
+def test_parquet_without_one_column_text_is_refused_and_a_null_is_an_error_of_its_row(
     tmp_path: Path,
 ) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
@@ -190,11 +206,28 @@ def test_parquet_without_a_text_is_refused_and_a_null_is_an_error_of_its_row(
     parquet.write_table(arrow.table({"body": ["a"]}), path)
     with pytest.raises(JobError, match="no column 'text', only body"):
         rows(path)
+    twice = [arrow.array(["a"]), arrow.array(["b"])]
+    parquet.write_table(arrow.Table.from_arrays(twice, names=["text", "text"]), path)
+    with pytest.raises(JobError, match="two columns are named 'text'"):
+        rows(path)
     parquet.write_table(arrow.table({"text": ["a", None]}), path)
     assert found(path) == [
         ("a", None),
         (("invalid", "text must be a string, not NoneType"), None),
     ]
+
+
+def test_a_value_of_parquet_that_python_does_not_have_fails_its_row_alone(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "in.parquet"
+    texts = arrow.array([b"a", b"\xff", b"c", b"d"]).view(arrow.string())
+    days = arrow.array([0, 0, 2**24, 0], arrow.int32()).view(arrow.date32())
+    parquet.write_table(arrow.table({"text": texts, "id": days}), path)
+    [first, (second, _), (third, _), fourth] = found(path)
+    assert [first, fourth] == [("a", "1970-01-01"), ("d", "1970-01-01")]
+    assert second[0] == third[0] == "invalid"
+    assert "the row can't be read: 'utf-8' codec can't decode byte 0xff" in second[1]
+    assert "the row can't be read: date value out of range" in third[1]
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
