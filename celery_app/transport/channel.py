@@ -43,6 +43,10 @@ logger = logging.getLogger(__name__)
 
 #: Seconds to wait for a task on the first list before the other lists are read.
 WAIT_S = 0.05
+#: The same while tasks of the other lists come: the model may have nothing to do meanwhile.
+SHORT_WAIT_S = 0.005
+#: Seconds after a task of another list for which the wait is short.
+SHORT_FOR_S = 1.0
 #: Seconds after which a claim without a response counts as lost: the connection may be half open.
 RESPONSE_S = 1.0
 
@@ -63,6 +67,8 @@ class Channel(OneClientChannel):
         self._sent_wait = False
         #: Whether the last claim may have left tasks in the lists.
         self._left_behind = False
+        #: Monotonic time in seconds at which a task of another list than the first came last.
+        self._other_list_at = -SHORT_FOR_S
         self._priority_order = PriorityOrder()
         #: Whether Redis had no memory for the last command that waits for a task.
         self._out_of_memory = False
@@ -194,11 +200,12 @@ class Channel(OneClientChannel):
 
         The command waits for at most ``WAIT_S`` seconds, and leaves the task in the list.
         """
+        wait_s = SHORT_WAIT_S if monotonic() < self._other_list_at + SHORT_FOR_S else WAIT_S
         if self._out_of_memory:  # Redis would refuse BLMOVE; the list of this BLPOP is always empty
-            return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
-        # Moves a task from the list's end to the same end. BLMOVE can wait on one list only. So the
-        # worker reads its other lists, which have lower priorities, every WAIT_S seconds.
-        return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
+            return ["BLPOP", f"{self.unacked_key}:none", wait_s]
+        # Moves a task from the list's end to the same end. BLMOVE can wait on one list only, so the
+        # worker reads its other lists when the wait ends.
+        return ["BLMOVE", first, first, "RIGHT", "RIGHT", wait_s]
 
     def _brpop_read(self, **options: Any) -> bool:
         """Delivers the tasks in the response to a claim. Raises ``Empty`` if there are no tasks."""
@@ -207,11 +214,11 @@ class Channel(OneClientChannel):
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
-        # The command that waits for a task watches only the first list. If a task came from another
-        # list, that list may hold more tasks.
-        self._left_behind = bool(tasks) and (
-            len(tasks) >= CLAIM or self.sep.encode() in tasks[-1].name
-        )
+        # The wait watches only the first list. If a task came from another list, more may be there.
+        of_other_list = bool(tasks) and self.sep.encode() in tasks[-1].name
+        self._left_behind = of_other_list or len(tasks) >= CLAIM
+        if of_other_list:
+            self._other_list_at = monotonic()
         self._priority_order.record(self._left_behind)
         for name, task, tag in tasks:
             queue = name.decode().rsplit(self.sep, 1)[0]

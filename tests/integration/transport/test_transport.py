@@ -12,6 +12,7 @@ import redis
 from kombu import Consumer, Queue
 from kombu.common import ignore_errors
 
+from celery_app.transport import channel
 from celery_app.transport.channel import WAIT_S
 from celery_app.transport.claim import CLAIM, LATER_FIRST
 from tasks.messages import ORPHANED
@@ -82,6 +83,20 @@ def test_tasks_come_in_order_of_priority_and_without_delay(start, send) -> None:
     started = time.monotonic()
     worker.take(6)
     assert time.monotonic() - started < WAIT_S + 1  # a second more for a busy machine
+
+
+def test_task_of_low_priority_that_follows_another_waits_only_shortly(
+    start, send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send("first", 9)
+    worker = start(OURS)
+    worker.take(1)
+    monkeypatch.setattr(channel, "WAIT_S", 60)  # longer than `take` waits
+    monkeypatch.setattr(channel, "SHORT_FOR_S", 60)
+    with pytest.raises(TimeoutError):  # the worker waits for a task of the highest priority
+        worker.connection.drain_events(timeout=0.3)
+    send("second", 9)
+    assert worker.take(2) == ["first", "second"]
 
 
 def test_tasks_of_low_priority_come_from_a_queue_that_is_never_empty(start, send) -> None:
