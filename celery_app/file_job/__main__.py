@@ -36,15 +36,16 @@ from tasks.errors import BrokerUnavailable, NoModel
 ROOM_FACTOR = 4
 #: Exit status if the job could not begin or go on.
 FAILED = 2
-#: Exit status after Ctrl-C or SIGTERM.
-STOPPED = 130
+#: Exit status after Ctrl-C, and after SIGTERM. They differ because ``make attribute`` ends with 0
+#: after the status 130: make itself gets Ctrl-C, too.
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the job that the command line names, and returns the exit status.
 
     The status is 0 if each row has a result, even if results are errors; 2 if the job could not
-    begin or go on; 130 if Ctrl-C or SIGTERM stopped it.
+    begin or go on; 130 if Ctrl-C stopped it; 143 if SIGTERM did.
     """
     options = _options(arguments)
     try:
@@ -59,8 +60,10 @@ def main(arguments: Sequence[str]) -> int:
         if defects is not None or failed is None:
             raise
         return _say(str(failed.exceptions[0]), FAILED)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return STOPPED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except asyncio.CancelledError:
+        return TERMINATED
     return 0
 
 
@@ -105,7 +108,7 @@ async def _run(options: argparse.Namespace, settings: Settings) -> None:
         files.output.close()
         report.close()
         again = "" if files.identity is None else "; the same command goes on there"
-        _say(f"stopped after {files.output.rows:,} rows{again}", STOPPED)
+        _say(f"stopped after {files.output.rows:,} rows{again}", TERMINATED)
         raise
     finally:
         report.close()

@@ -83,13 +83,13 @@ def test_job_goes_on_after_the_broker_was_restarted(slow: Stack, data: Path, out
     check_equals_undisturbed(slow, data, out)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_job_says_how_it_goes_on(
-    sign: signal.Signals, slow: Stack, data: Path, out: Path
+    sign: signal.Signals, status: int, slow: Stack, data: Path, out: Path
 ) -> None:
     job = start(slow, data, out)
     wait_for_rows(job, out, 0)
-    assert job.stop(sign) == 130
+    assert job.stop(sign) == status
     rows = rows_done(out)
     said = f"byline: stopped after {rows:,} rows; the same command goes on there"
     assert said in job.output
