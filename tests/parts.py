@@ -167,7 +167,11 @@ class Stack:
         return part
 
     def worker(self, *options: str, name: str = "one", **env: str) -> Part:
-        """Starts a worker, and waits until the worker has signed in."""
+        """Starts a worker, and waits until the worker has signed in.
+
+        Where a task waits of which workers die, use :meth:`start_worker`: a worker may have died of
+        it as soon as it has signed in.
+        """
         part = self.start_worker(*options, name=name, **env)
         wait_for(lambda: self._signed_in(f"byline@{name}") or not part.alive, 60, f"worker {name}")
         assert part.alive, part.output

@@ -146,7 +146,7 @@ def test_a_text_that_workers_die_of_becomes_the_error_of_its_row(
 ) -> None:
     job = start(own, saved(tmp_path, "in.jsonl", ["aeiou", "DEADLY", "xyz"]), out)
     for number in range(10):
-        worker = own.worker(name=f"number-{number}")
+        worker = own.start_worker(name=f"number-{number}")
         wait_for(lambda worker=worker: not (worker.alive and job.alive), 60, "an end")
         if not job.alive:
             break

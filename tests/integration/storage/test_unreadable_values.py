@@ -134,7 +134,7 @@ def test_attempts_that_cant_be_read_are_counted_anew(own: Stack, value: Any) -> 
 
     def answered() -> httpx.Response | None:
         if not workers[-1].alive:
-            workers.append(own.worker(name=str(len(workers))))
+            workers.append(own.start_worker(name=str(len(workers))))
         response = httpx.get(own.url + accepted)
         return None if response.status_code == 202 else response
 

@@ -23,7 +23,7 @@ def test_a_message_that_kills_workers_becomes_a_dead_letter_and_others_are_answe
 
     def answered() -> list[httpx.Response] | None:
         if not workers[-1].alive:  # as a supervisor does
-            workers.append(own.worker(name=str(len(workers))))
+            workers.append(own.start_worker(name=str(len(workers))))
         answers = [httpx.get(place) for place in places]
         return None if any(answer.status_code == 202 for answer in answers) else answers
 
@@ -69,11 +69,11 @@ def test_a_model_that_never_returns_ends_its_worker(own: Stack, text: str, said:
     wait_for(lambda: not hung.alive, 15, "the watchdog")
     assert hung.process.returncode == 1
     assert said in hung.output
-    heirs = [own.worker(name="heir 0")]
+    heirs = [own.start_worker(name="heir 0")]
 
     def answered() -> bool:
         if not heirs[-1].alive:  # this worker got the deadly message, too
-            heirs.append(own.worker(name=f"heir {len(heirs)}"))
+            heirs.append(own.start_worker(name=f"heir {len(heirs)}"))
         return httpx.get(own.url + waiting).status_code == 200
 
     wait_for(answered, 40)

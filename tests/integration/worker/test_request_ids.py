@@ -108,7 +108,7 @@ def test_a_dead_letter_shows_its_request_id_and_keeps_it_in_a_replay(
 
     def answered() -> bool:
         if not (workers and workers[-1].alive):  # as a supervisor does
-            workers.append(own.worker(name=str(len(workers))))
+            workers.append(own.start_worker(name=str(len(workers))))
         return bool(task.ready())
 
     wait_for(answered, 60, "the message to become a dead letter")
