@@ -102,6 +102,8 @@ class PartFile:
                 f"{self._part}: another job is writing this file: wait for its end, or name "
                 "another output"
             ) from None
+        if not self._is_in_place():
+            raise JobError(f"{self._part}: another job has just finished: see {self._out}")
         if os.fstat(self._file.fileno()).st_size < size:
             raise JobError(
                 f"{self._part}: shorter than its journal says: to begin anew, remove it and "
@@ -109,6 +111,13 @@ class PartFile:
             )
         self._file.truncate(size)
         self._file.seek(size)
+
+    def _is_in_place(self) -> bool:
+        """Returns whether the open file is the part file, and not the output of a finished job."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
+        except FileNotFoundError:
+            return False
 
     def keep_journal(self, begun: Journal) -> None:
         """Makes the job one that can go on: from now on, ``begun`` is kept up to date on disk."""
@@ -147,11 +156,11 @@ class PartFile:
             try:
                 os.fsync(self._file.fileno())
                 new = converted(self._part, self._out)
-                # First: a job that found the journal without the part file could not go on.
-                journal_of(self._out).unlink(missing_ok=True)
-                self._journal = None
                 new.replace(self._out)
+                # Only now, because a job that is killed before goes on by its journal.
+                self._journal = None
                 self._part.unlink(missing_ok=True)
+                journal_of(self._out).unlink(missing_ok=True)
             except OSError as error:
                 raise self._unwritable(error) from None
 

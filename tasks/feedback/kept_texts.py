@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,15 +110,13 @@ class KeptTexts:
 
         Returns the number of deleted texts.
         """
-        found = [
-            part
-            for id, raw in self._records()
-            if (text := _read(raw)) is not None and text.author == author
-            for part in (id, raw)
-        ]
-        steps = range(0, len(found), 2 * BATCH)
-        erased = (found[start : start + 2 * BATCH] for start in steps)
-        return sum(int(self._eval(_ERASE, *pairs)) for pairs in erased)
+        erased = 0
+        # Again, because feedback may have changed a record after this method has read it.
+        while found := list(self._records_of(author)):
+            steps = range(0, len(found), BATCH)
+            batches = (chain.from_iterable(found[start : start + BATCH]) for start in steps)
+            erased += sum(int(self._eval(_ERASE, *pairs)) for pairs in batches)
+        return erased
 
     def expire(self) -> int:
         """Deletes texts whose time has ended, at most :data:`MAX_EXPIRED`. Returns their number.
@@ -128,6 +127,11 @@ class KeptTexts:
 
     def _eval(self, script: str, *arguments: Any) -> Any:
         return self._client.eval(script, 2, KEPT, ENDS, *arguments)
+
+    def _records_of(self, author: str) -> Iterator[tuple[bytes, bytes]]:
+        for id, raw in self._records():
+            if (text := _read(raw)) is not None and text.author == author:
+                yield id, raw
 
     def _records(self) -> Iterator[tuple[bytes, bytes]]:
         """Yields the id and the record of each kept text.

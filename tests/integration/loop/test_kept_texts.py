@@ -24,7 +24,6 @@ from tasks.feedback.kept_texts import (
 )
 from tasks.feedback.waiting_texts import TEXT
 from tests.integration.loop.keeping import everything, keep_text
-from tests.integration.loop.making import made
 from tests.parts import Stack, wait_for
 
 KEEP = {"BYLINE_KEEP_FEEDBACK": "30"}
@@ -209,18 +208,6 @@ def test_all_texts_of_one_author_are_erased_and_listed_without_texts(keeping: St
     command(keeping, "erase", "Bob")
     assert list(keeping.redis.scan_iter(f"{KEPT}*")) == []
     assert command(keeping, "list") == "no text with feedback is kept\n"
-
-
-@pytest.mark.parametrize("author", ["Ann", 'Ann "the pen" O\'Hara', "Ke$ha `$(id)`", "--help"])
-def test_make_erases_an_author_of_any_name_with_a_redis_of_any_password(
-    own: Stack, author: str
-) -> None:
-    own.redis.execute_command("ACL", "SETUSER", "one", "on", ">pa$$w$ord", "~*", "+@all")
-    url = f"redis://one:pa$$w$ord@127.0.0.1:{own.redis_port}/0"
-    keep_text(own, "1", LabelledText(time.time() + 900, author, "vowels-1", "text"))
-    said = made(own, "erase", f"AUTHOR={author}", BYLINE_REDIS_URL=url)
-    assert said == f"kept texts of {author!r} erased: 1\n"
-    assert kept(own) == []
 
 
 def test_erased_text_does_not_come_back_with_the_same_feedback(keeping: Stack) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from celery_app.file_job import outputs
 from celery_app.file_job.errors import JobError
 from celery_app.file_job.journal import Journal
 from celery_app.file_job.opening import Files, open_files
@@ -72,6 +74,42 @@ def test_a_closed_job_goes_on_behind_its_results(tmp_path: Path, given: Path) ->
     again.close()
     assert out.read_bytes() == LINES
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_job_that_ends_as_it_puts_the_output_in_place_goes_on(
+    tmp_path: Path, given: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / name
+    output = begun(out, given)
+    output.write(LINES, counted(3, 41))
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "replace", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            output.finish()
+    output.close()
+    _, again, found = opened(out, given)
+    assert found is not None
+    assert found.counts == counted(3, 41)
+    again.finish()
+    again.close()
+    assert out.read_text().count("\n") >= len(REFS)
+
+
+def test_file_that_another_job_has_just_put_in_place_is_not_cut(
+    tmp_path: Path, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun(out := tmp_path / "out.jsonl", given)
+    first.write(LINES, counted(3, 41))
+
+    def finished_meanwhile(*_: object) -> None:
+        first.finish()
+        first.close()
+
+    monkeypatch.setattr(outputs.fcntl, "flock", finished_meanwhile)
+    with pytest.raises(JobError, match="another job has just finished"):
+        PartFile(out, None)
+    assert out.read_bytes() == LINES
 
 
 def test_what_the_journal_does_not_count_is_cut_off(tmp_path: Path, given: Path) -> None:
