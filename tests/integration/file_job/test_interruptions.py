@@ -21,7 +21,8 @@ from tests.integration.file_job.jobs import (
 )
 from tests.parts import Stack, wait_for
 
-ROWS = 2000
+#: Eight seconds of work, so that a job on a busy machine does not end before it is disturbed.
+ROWS = 4000
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_job_killed_twice_and_worker_killed_once_gives_each_row_once(
     wait_for_rows(job, out, first)
     [worker] = [part for part in slow.parts if part.log.name == "worker-one.log"]
     worker.kill()
-    slow.worker(name="two")
+    slow.start_worker(name="two")
     wait_for_rows(job, out, rows_done(out))
     job.kill()
     second = rows_done(out)
