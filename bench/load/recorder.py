@@ -10,6 +10,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import ClassVar
 
 import msgspec
@@ -22,6 +23,8 @@ NAN = float("nan")
 BROKEN = "connection broken"
 #: The reason of a request without a response within the timeout, on an open connection.
 NO_ANSWER = "no answer"
+#: The reason of a request whose response has something else than answers.
+NOT_AN_ANSWER = "not an answer"
 
 #: Maximum number of bytes of response bodies, and of their messages' texts, that are kept
 #: undecoded. This is enough for 200,000 messages of the usual length: 20 s at 10,000 a second.
@@ -87,11 +90,17 @@ def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | s
     if status not in (200, 202):
         return _reason(status, body)
     try:
-        if bulk:
-            return _bulk.decode(body).attributions
-        return _promise.decode(body) if status == 202 else [_answer.decode(body)]
+        if status == 202 and not bulk:
+            return _promise.decode(body)
+        found = _bulk.decode(body).attributions if bulk else [_answer.decode(body)]
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "not an answer"
+        return NOT_AN_ANSWER
+    return NOT_AN_ANSWER if any(map(_is_empty, found)) else found
+
+
+def _is_empty(answer: Answer) -> bool:
+    """Returns whether a response's item is neither an attribution nor a promise nor an error."""
+    return isnan(answer.confidence) and not answer.location and answer.error is None
 
 
 def _reason(status: int, body: bytes) -> str:

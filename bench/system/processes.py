@@ -45,6 +45,10 @@ class Processes:
                 start_new_session=True,
             )
 
+    def pid(self, name: str) -> int:
+        """Returns the id of a process that was started."""
+        return self._started[name].pid
+
     def wait(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
         """Waits until ``ready()`` returns True.
 

@@ -16,6 +16,8 @@ from bench.chaos.ledger import Ledger, light_load
 from bench.load.http_client import Target
 from bench.load.recorder import BROKEN
 
+KNOWN = {"id": "known", "confidence": 0.5}
+
 
 class Api(BaseHTTPRequestHandler):
     """An api that accepts every message, and has answers only for the messages in ``known``."""
@@ -25,7 +27,7 @@ class Api(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(*(self.said.pop(0) if self.said else (200, {"id": "known"})))
+        self._answer(*(self.said.pop(0) if self.said else (200, KNOWN)))
 
     def do_GET(self) -> None:
         self._answer(200 if self.path.rpartition("/")[2] in self.known else 404, {})
@@ -55,7 +57,7 @@ def target() -> Iterator[Target]:
 
 def test_answers_and_promises_are_accepted_and_other_outcomes_have_a_reason(target: Target) -> None:
     Api.said += [
-        (200, {"id": "known"}),
+        (200, KNOWN),
         (202, {"id": "later", "location": "/v1/attributions/later"}),
         (503, {"code": "overloaded"}),
         (500, {}),
