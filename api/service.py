@@ -114,16 +114,19 @@ class AttributionService:
         parsed: list[MessageIn | Refused] = []
         for index, raw in enumerate(messages):
             parsed.append(parse_message(raw, index))
-            await yielder.rest()
-        cost = sum(
-            cost_by_size(raw) if isinstance(each, Refused) else work(each.text, options.explain)
-            for raw, each in zip(messages, parsed, strict=True)
-        )
-        await self._limiter.let_through(key, max(1, cost))
+            if yielder.is_due():
+                await yielder.rest()
+        if key is not None and key.rate is not None:
+            cost = sum(
+                cost_by_size(raw) if isinstance(each, Refused) else work(each.text, options.explain)
+                for raw, each in zip(messages, parsed, strict=True)
+            )
+            await self._limiter.let_through(key, max(1, cost))
         admitted: list[Entry | Refused] = []
         for index, message in enumerate(parsed):
             admitted.append(self._admit(message, index, options))
-            await yielder.rest()
+            if yielder.is_due():
+                await yielder.rest()
         entries = [entry for entry in admitted if isinstance(entry, Entry)]
         outcomes = iter(await self.client.outcomes(entries, options))
         items = [
@@ -191,7 +194,8 @@ def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: 
         return Pending(entry.id, f"{PATH}/{entry.id}", ref=ref)
     if isinstance(outcome, Failure):
         return Refused(Reason(outcome.code, outcome.detail), ref)
-    return msgspec.structs.replace(_visible(outcome, explain), ref=ref)
+    visible = _visible(outcome, explain)
+    return visible if ref is UNSET else msgspec.structs.replace(visible, ref=ref)
 
 
 def _visible(attribution: Attribution, explain: bool) -> Attribution:

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from api.errors import problem_of
 from api.http_response import HttpResponse
-from api.requests.bodies import INLINE_PARSE_BYTES, parse
+from api.requests.bodies import INLINE_PARSE_BYTES, MANY, parse
 from api.requests.posted_request import PostedRequest
 from api.service import AttributionService
 from celery_app.client.attribution_client import RequestOptions
@@ -33,7 +33,7 @@ def handle_fast(
     Raises:
         BylineError: the request fails, as in ``AttributionService.create``.
     """
-    if len(posted.body) > INLINE_PARSE_BYTES:
+    if len(posted.body) > INLINE_PARSE_BYTES or MANY in posted.body:
         return False
     parsed = parse(posted.content_type, posted.body)
     if parsed.text is UNSET:

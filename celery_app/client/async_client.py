@@ -181,7 +181,8 @@ class Client:
             part = texts[start : start + PART]
             open_still = self._inner is inner
             accepted += _ask(inner, part, options) if open_still else [_CLOSED] * len(part)
-            await turns.rest()
+            if turns.is_due():
+                await turns.rest()
         return inner
 
     def _opened(self) -> AttributionClient:

@@ -117,7 +117,8 @@ class AttributionClient:
         """
         joined = self.dispatcher.ask(entries)
         for entry in joined:
-            await entry.done.wait(options.wait_until)
+            if not entry.done.is_set():
+                await entry.done.wait(options.wait_until)
         return await self.late_outcomes(joined, options)
 
     async def late_outcomes(

@@ -37,8 +37,6 @@ from monitoring.instruments.metrics import ApiMetrics
 from tasks.errors import (
     BrokerUnavailable,
     BylineError,
-    DeadlinePassed,
-    DeadlineTooShort,
     InternalError,
     NoAnswer,
     Overloaded,
@@ -47,13 +45,6 @@ from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
 
 #: Seconds between two checks for chunks without a reply.
 SWEEP_S = 1.0
-
-#: Maps the error code of a message that fails in this module to the outcome that metrics count.
-_OUTCOMES = {
-    DeadlinePassed.code: "expired",
-    DeadlineTooShort.code: "deadline_too_short",
-    Overloaded.code: "shed",
-}
 
 
 class Dispatcher:
@@ -182,7 +173,7 @@ class Dispatcher:
 
     def _fail(self, entries: Iterable[Entry], error: BylineError) -> None:
         for entry in entries:
-            self._counts.add(_OUTCOMES.get(error.code, "failed"))
+            self._counts.add_failure(error.code)
             self._settle(entry, Failure(entry.id, error.code, str(error)))
 
     async def _pump(self) -> None:
@@ -206,37 +197,44 @@ class Dispatcher:
 
     async def _look_up(self) -> None:
         """Gives each cached message its outcome, and refuses or queues each uncached message."""
+        uncached = []
         for entry, known in await self._cache_lookup.look_up():
-            if known is not None:
+            if known is None:
+                uncached.append(entry)
+            else:
                 self._settle(entry, known)
                 self._counts.add("cached" if isinstance(known, Attribution) else "failed")
-            elif refusal := self._refusal(entry):
+        if not uncached:
+            return
+        shortage = self._shortage()
+        for entry in uncached:
+            version_queue = self._version_queues.of(entry.version)
+            if refusal := shortage or self._refusal(entry, version_queue):
                 self._fail([entry], refusal)
             else:
-                self._version_queues.of(entry.version).add(entry)
+                version_queue.add(entry)
 
-    def _refusal(self, entry: Entry) -> BylineError | None:
-        """Returns the error of a message that must be refused; None for any other message."""
+    def _shortage(self) -> Overloaded | None:
+        """Returns the error of all uncached messages if memory is short; otherwise None."""
         if self._model_registry.pressure() == "critical":
             return Overloaded("memory is short: only messages in the cache are answered")
         try:
             self._queue_capacity.check()
         except Overloaded as error:
             return error
-        version_queue = self._version_queues.of(entry.version)
+        return None
+
+    def _refusal(self, entry: Entry, version_queue: VersionQueue) -> BylineError | None:
+        """Returns the error of a message that must be refused; None for any other message."""
         if len(self._version_queues) > 1 and self._room.is_half_full_of(entry.version):
             # The other half of the room is for other versions: a hung canary must not block them.
             return Overloaded("too many messages wait already for this version")
-        if version_queue.admission.too_late(entry):
-            return deadlines.too_short(entry, version_queue.latency_model.idle) or Overloaded(
-                f"an answer would take {version_queue.admission.wait_s:.1f} s"
-            )
-        return None
+        return version_queue.refusal(entry)
 
     async def _send_from(self, version_queue: VersionQueue) -> None:
         for entry in version_queue.drop_late():
             failure = self.deadline_failure(entry)
-            self._counts.add(_OUTCOMES[failure.code])
+            self._counts.add_failure(failure.code)
             self._settle(entry, failure)
         while entries := version_queue.next_chunk():
             await self._dispatch(version_queue, entries)

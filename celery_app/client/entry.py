@@ -65,6 +65,14 @@ class Entry:
     #: The size does not include evidence, since evidence takes no memory in the dispatcher until a
     #: worker has computed it.
     size: int = field(init=False)
+    #: The options that all messages of a chunk have in common: priority, explain and exact. With
+    #: ``explain``, the caller wants evidence. With ``exact``, no other model version may answer.
+    #: The messages of a chunk also have one model version.
+    kind: Kind = field(init=False)
+    #: The key by which later requests for the same message find this entry and share it. None if
+    #: the message has a deadline. Two owners (API keys) never share an entry: a message of one
+    #: owner could wait as long as the messages of the other owner.
+    join_key: JoinKey | None = field(init=False)
     #: Whether the message was sent without a credit. Its priority in the broker's queue is then
     #: lower.
     without_credit: bool = False
@@ -72,6 +80,8 @@ class Entry:
     def __post_init__(self) -> None:
         self.size = size(self.text)
         self.work = self.size * EVIDENCE if self.explain else self.size
+        self.kind = self.priority, self.explain, self.exact
+        self.join_key = (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     @property
     def queue_priority(self) -> int:
@@ -83,25 +93,6 @@ class Entry:
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)
         return self.priority
-
-    @property
-    def kind(self) -> Kind:
-        """The options that all messages of a chunk have in common: priority, explain and exact.
-
-        With ``explain``, the caller wants evidence. With ``exact``, no other model version may
-        answer. The messages of a chunk also have one model version.
-        """
-        return self.priority, self.explain, self.exact
-
-    @property
-    def join_key(self) -> JoinKey | None:
-        """The key by which later requests for the same message find this entry and share it.
-
-        None if the message has a deadline. Two owners (API keys) never share an entry.
-        """
-        # If two owners shared an entry, a message of one owner could wait as long as the messages
-        # of the other owner.
-        return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.

@@ -10,7 +10,14 @@ import time
 from collections import Counter
 
 from monitoring.instruments.metrics import OUTCOMES, ApiMetrics
+from tasks.errors import DeadlinePassed, DeadlineTooShort, Overloaded
 
+#: Outcomes of messages that fail in this process, by error code. Other errors count as ``failed``.
+_OUTCOMES = {
+    DeadlinePassed.code: "expired",
+    DeadlineTooShort.code: "deadline_too_short",
+    Overloaded.code: "shed",
+}
 #: Seconds after which a group is added to the metrics, at the next message.
 GROUP_S = 0.1
 
@@ -31,6 +38,10 @@ class MessageCounts:
         self._gathered[outcome] += messages
         if time.monotonic() - self._flushed_at > GROUP_S:
             self.flush()
+
+    def add_failure(self, code: str) -> None:
+        """Gathers a message that failed in this process. ``code`` is its error's code."""
+        self.add(_OUTCOMES.get(code, "failed"))
 
     def flush(self) -> None:
         """Adds the gathered messages to the metrics, and empties this object."""

@@ -12,14 +12,18 @@ TURN_S = 0.005
 class Yielder:
     """Interrupts long work on one request, so that other requests run in between.
 
-    Make a new ``Yielder`` for each request when its work begins, and call ``rest`` often.
+    Make a new ``Yielder`` for each request when its work begins. Ask ``is_due`` often, and await
+    ``rest`` when it is due.
     """
 
     def __init__(self) -> None:
         self._until = time.monotonic() + TURN_S
 
+    def is_due(self) -> bool:
+        """Returns whether other requests have not run for ``TURN_S`` seconds."""
+        return time.monotonic() >= self._until
+
     async def rest(self) -> None:
-        """Lets other requests run, if they have not run for ``TURN_S`` seconds."""
-        if time.monotonic() >= self._until:
-            await asyncio.sleep(0)
-            self._until = time.monotonic() + TURN_S
+        """Lets other requests run."""
+        await asyncio.sleep(0)
+        self._until = time.monotonic() + TURN_S

@@ -108,6 +108,8 @@ class Batcher:
         should be finished within ``max_wait_s`` seconds. All large tasks together count as one
         batch at most, but must have less than :data:`MAX_LARGE_WORK` units of work.
         """
+        if not self._waiting:  # the usual case: Celery's loop asks several times for each task
+            return True
         large = self._waiting.large_work
         # One batch at most, because a later task waits for only one batch of the large tasks.
         # Low-priority tasks count only for the time.

@@ -19,7 +19,8 @@ class Completion:
 
     def __init__(self) -> None:
         self._set = False
-        self._callbacks: list[Callable[[], None]] = []
+        #: None instead of an empty list: most events never have a waiter.
+        self._callbacks: list[Callable[[], None]] | None = None
 
     def is_set(self) -> bool:
         """Returns whether :meth:`set` was called."""
@@ -28,8 +29,8 @@ class Completion:
     def set(self) -> None:
         """Sets the event, and wakes all waiters. Call this in the event loop's thread."""
         self._set = True
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
             try:
                 callback()
             except Exception:  # a defect; the other waiters must still be woken
@@ -39,6 +40,8 @@ class Completion:
         """Calls ``callback`` when the event is set, or at once if it is set already."""
         if self._set:
             callback()
+        elif self._callbacks is None:
+            self._callbacks = [callback]
         else:
             self._callbacks.append(callback)
 
@@ -53,7 +56,7 @@ class Completion:
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         timer = None if left == math.inf else loop.call_later(left, _resolve, waiter)
-        self._callbacks.append(partial(_resolve, waiter))
+        self.then(partial(_resolve, waiter))
         try:
             await waiter
         finally:

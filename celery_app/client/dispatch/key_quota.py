@@ -39,19 +39,24 @@ class KeyQuota:
 
     def take(self, entry: Entry) -> None:
         """Counts a message that the dispatcher accepts."""
-        self._change(entry.owner, entry.version, entry.size)
+        size = entry.size
+        self._taken += size
         self.messages += 1
+        self._owners[entry.owner] = self._owners.get(entry.owner, 0) + size
+        self._versions[entry.version] = self._versions.get(entry.version, 0) + size
 
     def free(self, entry: Entry) -> None:
         """Stops counting a message, because it has its outcome."""
-        self._change(entry.owner, entry.version, -entry.size)
+        size = entry.size
+        self._taken -= size
         self.messages -= 1
-        if not self._owners[entry.owner]:
-            del self._owners[entry.owner]
-        if not self._versions[entry.version]:
-            del self._versions[entry.version]
+        _subtract(self._owners, entry.owner, size)
+        _subtract(self._versions, entry.version, size)
 
-    def _change(self, owner: str, version: str, size: int) -> None:
-        self._taken += size
-        self._owners[owner] = self._owners.get(owner, 0) + size
-        self._versions[version] = self._versions.get(version, 0) + size
+
+def _subtract(sizes: dict[str, int], name: str, size: int) -> None:
+    left = sizes[name] - size
+    if left:
+        sizes[name] = left
+    else:
+        del sizes[name]

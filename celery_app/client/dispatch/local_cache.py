@@ -35,7 +35,12 @@ class LocalCache:
             del self._kept[id]
             return None
         self._kept.move_to_end(id)
-        return kept[1]
+        until, attribution = kept
+        if not attribution.cached:
+            # Copied at the first use, because most attributions are never asked for again.
+            attribution = msgspec.structs.replace(attribution, cached=True)
+            self._kept[id] = until, attribution
+        return attribution
 
     def shrink(self, short: bool) -> None:
         """Makes the cache smaller if ``short`` is True, which means that memory is short.
@@ -51,7 +56,6 @@ class LocalCache:
         # Evidence quotes the text, and callers seldom ask for evidence.
         if attribution.evidence is not msgspec.UNSET:
             return
-        until = self._now() + REMEMBERED_S
-        self._kept[attribution.id] = until, msgspec.structs.replace(attribution, cached=True)
+        self._kept[attribution.id] = self._now() + REMEMBERED_S, attribution
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)

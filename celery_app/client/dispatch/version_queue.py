@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 from celery_app.client.dispatch.admission import Admission
+from celery_app.client.dispatch.deadlines import too_short
 from celery_app.client.dispatch.fair_queue import FairQueue
 from celery_app.client.dispatch.flush_policy import FlushPolicy
 from celery_app.client.dispatch.in_flight import InFlight
@@ -18,6 +19,7 @@ from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.entry import Entry, Kind
 from celery_app.client.redis.model_registry import ModelRegistry
+from tasks.errors import BylineError, Overloaded
 
 #: Largest number of chunks that are sent in a row while messages of another kind, with the same
 #: priority, wait.
@@ -68,6 +70,16 @@ class VersionQueue:
         if queue is None:
             queue = self._waiting[kind] = FairQueue()
         queue.add(entry)
+
+    def refusal(self, entry: Entry) -> BylineError | None:
+        """Returns the error of a message that is too late to be added; None for any other message.
+
+        :meth:`~celery_app.client.dispatch.admission.Admission.too_late` says which are too late.
+        """
+        if not self.admission.too_late(entry):
+            return None
+        overloaded = Overloaded(f"an answer would take {self.admission.wait_s:.1f} s")
+        return too_short(entry, self.latency_model.idle) or overloaded
 
     def drop_late(self) -> list[Entry]:
         """Removes the waiting messages whose deadline has passed, and returns them."""

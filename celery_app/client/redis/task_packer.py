@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from bisect import bisect
 from collections.abc import Mapping, Sequence
+from queue import Empty
 from threading import Lock
 from typing import Any, NamedTuple
 
 import msgspec
 from celery import Celery
 from kombu import Connection
+from kombu.serialization import register
 
 from tasks.messages import REQUEST_IDS, SENT, TASK
 from tasks.rollout import STEPS, lists
@@ -25,6 +27,10 @@ _MEMORY = Lock()
 #: Headers of a chunk that is in no trace.
 NO_TRACE: Mapping[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
+#: Kombu's name for JSON that msgspec encodes, in a fraction of the time of kombu's own encoder.
+_JSON = "byline-json"
+# Without a decoder: kombu's own decoder of this content type stays.
+register(_JSON, _encode, None, "application/json")
 
 
 class Packed(NamedTuple):
@@ -77,6 +83,7 @@ class TaskPacker:
                     reply_to=self._reply_to,
                     headers=headers,
                     ignore_result=True,  # the reply has the results, and the cache keeps them
+                    serializer=_JSON,
                     # Celery's own repr has the texts, and monitors such as Flower show the repr.
                     argsrepr=f"({len(texts)} messages,)",
                     kwargsrepr="{}",
@@ -85,8 +92,19 @@ class TaskPacker:
                     producer=self._producer,
                 )
             finally:  # else a message that an error left in memory would be the next chunk's
-                message = self._connection.default_channel.basic_get(queue, no_ack=True)
-        return Packed(_list(queue, priority), _encode(message.serializable()))
+                message = self._take(queue)
+        return Packed(_list(queue, priority), _encode(message))
+
+    def _take(self, queue: str) -> dict[str, Any]:
+        """Removes a message from kombu's memory, and returns it as kombu would write it to Redis.
+
+        Returns an empty message if there is none, because Celery raised an error.
+        """
+        try:
+            message: dict[str, Any] = self._connection.default_channel._get(queue)
+        except Empty:
+            return {}
+        return message
 
 
 def _list(queue: str, priority: int) -> str:
