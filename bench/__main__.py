@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
     """Returns the scenarios to run, as a mapping from name to scenario.
 
-    A second ``steady`` gets the name ``steady#2``: each name becomes a part of a file's name.
+    Each name is unique, because the name of a report's file contains it. So if the command line
+    names ``steady`` twice, the second ``steady`` gets the name ``steady#2``.
     """
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:

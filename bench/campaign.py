@@ -41,16 +41,16 @@ class System(Protocol):
         """Returns a mapping from each part's name to the list of its process ids."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the number of computed batches in each size class; None if it is unknown.
+        """Returns how many batches the model has computed, by batch size; None if unknown.
 
-        A size class is a range of batch sizes. Its key is the upper bound of the range.
+        Batch sizes are counted in ranges, as in a histogram. A key is the upper bound of a range.
         """
 
 
 def held_out(folder: Path) -> Path:
     """Writes a file of passages that are not in the training data of Byline's models.
 
-    Returns the path of the file, which is in ``folder``.
+    A passage is a text whose author is known. Returns the path of the file, which is in ``folder``.
     """
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
@@ -66,11 +66,15 @@ def run(
     show: Callable[[Progress], None],
     variant: int | None = None,
 ) -> Run:
-    """Runs the load of ``scenario`` against ``system``, and returns the report.
+    """Runs the load of ``scenario`` against ``system``, and returns the report of the run.
 
-    New messages are variants of the texts in the file ``passages``, from number ``variant`` on (see
-    :mod:`bench.load.messages`). ``observed`` collects samples of the system. Ctrl-C ends the load
-    early. The report then covers the seconds so far, and says that the run was interrupted.
+    The file ``passages`` has texts and their authors. A new message is a variant of a text: the
+    text without two of its words. Variants have numbers, and ``variant`` is the first number; None
+    takes it from the clock. ``observed`` collects samples of the system. ``show`` gets the load's
+    counts each second.
+
+    Ctrl-C ends the load early. The report then covers the seconds so far, and says that the run was
+    interrupted.
 
     Raises:
         RuntimeError: the load generator died.

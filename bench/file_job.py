@@ -1,8 +1,11 @@
-"""Measures the file job: ``python -m bench.file_job --rows 1000000``.
+"""Measures the file job, which attributes all rows of a file: ``python -m bench.file_job``.
 
-Starts Byline once, and measures on it one after the other: the bulk ceiling, which is the rate of
-the scenario ``bulk``; live messages alone; the job alone, with its memory and CPU time; and live
-messages beside a job.
+Starts Byline, and then measures in this order:
+
+1. The bulk ceiling: the messages/s of HTTP clients that never pause, with 64 messages a request.
+2. The latency of live messages without a job: HTTP requests of one message, at a fixed rate.
+3. The rate, memory and CPU time of a job without live messages.
+4. The latency of live messages while a job runs.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ P95_MS = 55.0
 
 @dataclass(slots=True)
 class Job:
-    """A file job that runs or has ended, with the samples of its process."""
+    """A process that attributes the rows of a file (a file job), and samples of this process."""
 
     process: subprocess.Popen[str]
     began: float
@@ -54,7 +57,7 @@ class Job:
     seconds: float = 0.0
 
     def look(self) -> bool:
-        """Takes a sample. Returns whether the job still runs."""
+        """Samples the job's CPU time and memory if the job still runs. Returns whether it does."""
         if self.process.poll() is not None:
             return False
         pid = self.process.pid
@@ -66,7 +69,10 @@ class Job:
 
 
 def main() -> int:
-    """Measures, and prints a line for each figure. Returns 1 if a figure misses its target."""
+    """Measures the file job, and prints a line for each figure and its target.
+
+    Returns 1 if a figure misses its target.
+    """
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-", dir=options.folder) as name:
         folder = Path(name)
@@ -90,9 +96,11 @@ def main() -> int:
 
 
 def rate_line(rows: int, seconds: float, cpu_s: float, ceiling: float) -> tuple[str, bool]:
-    """Returns the line on a job's rate and CPU time, and whether the rate reaches its target.
+    """Returns a text on a job's rate and CPU time, and whether the rate reaches its target.
 
-    ``ceiling`` is the bulk ceiling in messages a second.
+    The job attributed ``rows`` rows in ``seconds`` seconds, with ``cpu_s`` seconds of CPU time.
+    ``ceiling`` is the messages/s of bulk HTTP requests. The target is the share
+    ``SHARE`` of this ceiling.
     """
     rate, cpu_us = rows / seconds, 1e6 * cpu_s / rows
     line = f"job alone {rate:,.0f} rows/s, {cpu_us:.0f} us of CPU a row in the job's process"
@@ -101,9 +109,11 @@ def rate_line(rows: int, seconds: float, cpu_s: float, ceiling: float) -> tuple[
 
 
 def live_line(live: Run, rows: float, quiet_ms: float) -> tuple[str, bool]:
-    """Returns the line on the live messages, and whether their latency is within its target.
+    """Returns a text on live messages beside a job, and whether they reach their target.
 
-    ``rows`` is the job's rate, and ``quiet_ms`` the P95 latency of live messages without a job.
+    The target is a P95 latency of at most ``P95_MS``, and no failed message. ``live`` is the report
+    of the live messages. ``rows`` is the job's rate in rows a second. ``quiet_ms`` is the P95
+    latency of live messages without a job.
     """
     p95_ms, failed = live.latency.p95_ms, sum(live.totals.failed.values())
     line = f"beside a job of {rows:,.0f} rows/s, {live.totals.throughput:,.0f} live messages/s"
@@ -113,7 +123,10 @@ def live_line(live: Run, rows: float, quiet_ms: float) -> tuple[str, bool]:
 
 
 def memory_line(sizes: list[int]) -> tuple[str, bool]:
-    """Returns the line on the job's memory, and whether the memory stays within its range."""
+    """Returns a text on a job's memory, and whether the memory varies by at most ``RANGE_MB``.
+
+    ``sizes`` are samples of the memory, in bytes.
+    """
     if not sizes:
         return "the job was too short to tell its memory: use more --rows", False
     low, high = min(sizes) / 1e6, max(sizes) / 1e6
@@ -129,7 +142,10 @@ def _load(name: str, wanted: Scenario, system: Started, passages: Path) -> Run:
 
 
 def _write(path: Path, passages: Path, rows: int) -> Path:
-    """Writes new messages as JSON lines, which no other load has sent."""
+    """Writes ``rows`` messages to the file ``path`` as JSON lines, and returns ``path``.
+
+    The messages are made from ``passages``. No other load has sent the same messages.
+    """
     texts = [passage.text for passage in read(passages)]
     first = time.time_ns() // 10**6 + 10**6
     with path.open("w") as file:
@@ -161,7 +177,7 @@ def _started(system: Started, data: Path, log: Path) -> Iterator[Job]:
 
 
 def _alone(system: Started, data: Path) -> Job:
-    """Runs a job to its end.
+    """Runs a job on the file ``data``, and returns the job after its end.
 
     Raises:
         NotRunning: the job failed.
@@ -175,7 +191,9 @@ def _alone(system: Started, data: Path) -> Job:
 
 
 def _beside(system: Started, data: Path, passages: Path) -> tuple[Run, float]:
-    """Measures live messages while a job runs. Also returns the job's rows a second.
+    """Sends live messages while a job attributes the file ``data``, and then stops the job.
+
+    Returns the report of the live messages, and the job's rate in rows a second.
 
     Raises:
         NotRunning: the job ended before the live messages did.

@@ -1,8 +1,8 @@
 """Searches for a system's goodput: ``python -m bench.search_goodput --device cuda``.
 
-Goodput is the highest rate at which the P95 latency stays within its bound. The load is an open
-loop of unique single messages. ``--peer "plain Celery"`` measures a peer of ``make bench-peers``
-instead of Byline.
+Goodput is the highest rate at which the P95 latency stays within its bound. The load sends new
+single messages at a fixed rate (open loop). ``--peer "plain Celery"`` measures a peer of
+``make bench-peers`` instead of Byline.
 """
 
 from __future__ import annotations

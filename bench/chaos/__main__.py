@@ -1,4 +1,4 @@
-"""Sends signals to each part of ``make run`` in each phase: ``make chaos``.
+"""Sends signals to each part of Byline while Byline starts, serves or stops: ``make chaos``.
 
 After a signal, Byline has ten seconds to serve again. If Byline was asked to stop, it has ten
 seconds to end without leaving a process or a file. Every accepted message has to be answered.

@@ -1,4 +1,7 @@
-"""The cases of ``make chaos``: each case sends a signal to a part of Byline in a phase."""
+"""The cases of ``make chaos``. A case sends one signal to one part of Byline in one phase.
+
+A phase is a stage of Byline's life: before it serves clients, while it serves, and while it stops.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """True if Byline must end in this case: after Ctrl-C, or if ``make run`` gets SIGTERM."""
+        """True if Byline must end: after Ctrl-C, or because ``make run`` gets SIGTERM."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property

@@ -63,8 +63,9 @@ class Strikes:
     def prepare(self) -> list[str]:
         """Starts and stops Byline once, and returns the names of Byline's parts.
 
-        Keeps a queue of ``BACKLOG`` messages that Byline has promised to answer. The cases whose
-        signal comes before Byline serves clients need this queue.
+        Before Byline stops, it accepts ``BACKLOG`` messages, and leaves them in its queue without
+        an answer. A case whose signal comes before Byline serves clients begins with a copy of this
+        queue.
         """
         trial = self._running()
         trial.wait_until_up()
@@ -177,7 +178,8 @@ class Strikes:
         """Checks that Byline answers every accepted message of ``ledger``.
 
         If Byline has ended, this method first starts it again, because Byline is allowed to answer
-        these messages after a restart.
+        these messages after a restart. The method also checks that each refusal had an allowed
+        reason, and that ``make run`` printed no traceback.
         """
         if trial.status is not None:
             trial.launch()

@@ -1,4 +1,4 @@
-"""An instance of Byline. ``make chaos`` interrupts it, and starts it again on the same folder."""
+"""An instance of Byline that ``make chaos`` interrupts, and starts again on the same folder."""
 
 from __future__ import annotations
 

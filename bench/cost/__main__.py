@@ -1,9 +1,11 @@
-"""Measures the cost ratio, which depends little on the machine: ``python -m bench.cost``.
+"""Measures Byline's cost ratio: ``python -m bench.cost``. Linux only.
 
-The cost ratio is the CPU time of api, worker and Valkey for a message, divided by the CPU time that
-no system of this kind can avoid: an echo on the same HTTP server, and the model alone in batches of
-64. The ratio is measured for single messages and for 64 messages a request, in rounds that
-alternate between Byline, echo and model. Linux only.
+The cost ratio is one CPU time of a message divided by another. The first is that of api, worker and
+Valkey. The second is the least that such a system needs: an HTTP server that only echoes the
+request, plus the model alone in batches of 64. The ratio depends little on the machine.
+
+Each round measures Byline, the echo and the model. Byline and the echo first get single messages,
+and then requests of 64 messages.
 """
 
 from __future__ import annotations
@@ -43,12 +45,12 @@ PARTS = ("api", "worker", "valkey")
 #: The names of the other figures of a round.
 ECHO, MODEL, P95, RATE = PART, "model", "P95, ms", "messages/s"
 
-#: Microseconds of CPU time a message, by part.
+#: CPU time in microseconds a message, by part. The costs of a round also have ``P95`` and ``RATE``.
 Costs = dict[str, float]
 
 
 def main() -> int:
-    """Measures the rounds, and prints the medians."""
+    """Measures the cost ratio in several rounds, and prints the median of each figure."""
     options = _options()
     console = Console()
     rounds: dict[str, list[Costs]] = {load: [] for load in LOADS}
@@ -66,7 +68,11 @@ def main() -> int:
 
 
 def _round(folder: Path, passages: Path, options: argparse.Namespace) -> dict[str, Costs]:
-    """Returns the costs of one round, by load: those of Byline's parts, of echo and of model."""
+    """Measures one round, and returns its figures by load: single messages, and 64 a request.
+
+    The figures are the CPU time of Byline's parts, of the echo and of the model, in microseconds a
+    message, and Byline's P95 latency and messages/s.
+    """
     costs: dict[str, Costs] = {}
     rates: dict[str, float] = {}
     with Started(folder, {}) as system:
@@ -103,8 +109,8 @@ def _measured(load: str, rate: float | None, seconds: float, system: Any, passag
 def cpu_us(done: Run) -> Costs:
     """Returns the CPU time of a message in microseconds, by part.
 
-    It is the mean over the seconds of a run. The number of messages is that of the messages sent,
-    because the answers of an echo are no attributions.
+    The CPU time is the mean over the seconds of the run ``done``. The divisor is the number of sent
+    messages, because an echo's response has no attribution, and does not count as an answer.
     """
     seconds = [second for second in done.timeline if second.cpu]
     rate = done.totals.sent / done.seconds
@@ -116,7 +122,7 @@ def cpu_us(done: Run) -> Costs:
 
 
 def _model_us(passages: Path) -> float:
-    """Returns the CPU time of a message in the model alone, in microseconds."""
+    """Returns the CPU time that the model alone takes for a message, in microseconds."""
     command = [sys.executable, "-m", "bench.cost.bare_model", str(passages)]
     env = import_module("model.serving.numpy_cpu_features").environment()
     # The worker sets the same variables.
@@ -127,7 +133,7 @@ def _model_us(passages: Path) -> float:
 
 
 def ratio(costs: Mapping[str, float]) -> float:
-    """Returns the cost ratio of one round's costs."""
+    """Returns the CPU time of Byline's parts, divided by that of echo and model together."""
     return sum(costs[part] for part in PARTS) / (costs[ECHO] + costs[MODEL])
 
 
@@ -137,7 +143,7 @@ def _line(costs: Costs) -> str:
 
 
 def _table(rounds: Mapping[str, Sequence[Costs]]) -> Table:
-    """Returns a table with the median of each figure, with a column for each load."""
+    """Returns a table of medians over the rounds: a row for each figure, a column for each load."""
     table = Table("median of the rounds", *rounds, title="CPU time a message, microseconds")
     for name in (*PARTS, ECHO, MODEL, P95, RATE):
         middle = [statistics.median(costs[name] for costs in each) for each in rounds.values()]

@@ -1,7 +1,8 @@
 """Measures the CPU time of the model alone: ``python -m bench.cost.bare_model passages.jsonl``.
 
-The program gives the passages to the model in batches of 64, and prints the CPU time of a message
-in microseconds: the median of the rounds.
+The program makes messages from the passages, which are texts in a file. It gives the messages to
+the model in batches of 64, and prints the CPU time of a message in microseconds: the median of
+several rounds.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> int:
 
 
 def _round(model: Any, batches: list[list[str]]) -> float:
-    """Returns the CPU seconds of a message in ``batches``."""
+    """Computes ``batches``, and returns the mean CPU time of a message, in seconds."""
     began = time.process_time()
     for batch in batches:
         model.forward(model.prepare(batch))

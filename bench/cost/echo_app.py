@@ -1,4 +1,7 @@
-"""An ASGI application that only echoes: the least that an HTTP server has to do for a request."""
+"""An ASGI application that sends back each request's body, and does nothing else.
+
+Its CPU time is the least that an HTTP server needs for a request.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 async def echo(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Reads a request's body, and sends it back as the response.
 
-    As an application for uvicorn, run with ``--lifespan off``.
+    uvicorn needs the option ``--lifespan off``, because this application takes only HTTP requests.
     """
     body, more = b"", True
     while more:

@@ -1,4 +1,4 @@
-"""Starts an echo on Byline's HTTP server, uvicorn with uvloop and httptools, for a load test."""
+"""Starts an echo server for a load test: uvicorn with uvloop and httptools, as Byline's api has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EchoSystem:
     redis = ""
 
     def __init__(self, folder: Path) -> None:
-        """The server writes its log into ``folder``."""
+        """Chooses a free port. The server, once started, writes its log into ``folder``."""
         [self._port] = free_ports(1)
         self.target = Target("127.0.0.1", self._port, PATH)
         self._processes = Processes(folder)
@@ -40,7 +40,7 @@ class EchoSystem:
         self._processes.__exit__(None, None, None)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns the process ids of the echo."""
+        """Returns a mapping from the only part, ``echo``, to the list of its process ids."""
         return {PART: tree(self._processes.pid(PART))}
 
     def batches(self) -> None:

@@ -1,11 +1,12 @@
-"""Breaks each part of Byline under load, and records each message's outcome: ``make faults``.
+"""Breaks each part of Byline under load, and counts the outcomes of the messages: ``make faults``.
 
 - *Answered*: Byline gives the answer at once.
 - *Promised*: Byline responds with status 202, and gives the answer later.
 - *Refused*: Byline responds with an error, or cuts the connection.
 - *Lost*: Byline promised an answer, and never gives it.
 
-The column *effects doubled* counts answers that differ from the first answer to the same message.
+The program prints these counts as a table with a row for each fault. The table's column *effects
+doubled* counts answers that differ from the first answer to the same message.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ HONEST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: its name, the function that causes it, and the reasons allowed for a refusal."""
+    """A fault: its name, the function that causes it, and the allowed reasons of refusals."""
 
     name: str
     #: Function that causes the fault after ten seconds of load; None if ``promise_fault`` is given.
@@ -126,7 +127,7 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcomes of a fault's messages, and how many answers contradict an earlier answer."""
+    """The outcomes of all messages that were sent during one fault, as counts."""
 
     loss: Loss
     #: Number of answers that differ from the first answer to the same message.
@@ -200,7 +201,7 @@ def main() -> int:
 
 
 def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Outcome:
-    """Starts Byline in ``folder``, causes one fault, and returns the outcome."""
+    """Starts Byline in ``folder``, causes ``fault`` under load, and returns the outcome."""
     if (promise_fault := fault.promise_fault) is not None:
         with Started(folder, watched(folder) | fault.settings) as system:
             loss = promise_fault(system)
@@ -229,10 +230,11 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Returns settings for the test model, which is the default model with a log.
+    """Returns settings that make Byline serve the test model instead of the default model.
 
-    The log is a file in ``folder``, with a digest of each computed text. A second file in
-    ``folder`` can make the model slow, or make it hang.
+    The test model is the default model with two additions. It appends a digest of each computed
+    text to the file ``calls`` in ``folder``. It becomes slow, or hangs, if the file ``trouble`` in
+    ``folder`` says so.
     """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",

@@ -1,6 +1,7 @@
-"""Extra load for ``make soak``: a full cache, a greedy client, and late requests for answers.
+"""Extra load for ``make soak``: a full cache, a greedy client, and a late client.
 
-The greedy client has its own API key, the greedy key, and sends as much as it can.
+The greedy client has its own API key, the greedy key, and sends as much as it can. The late client
+fetches each promised answer 30 s to 10 min after the promise.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ MOSTLY = 0.9
 
 @dataclass(slots=True)
 class Crowd:
-    """The result of the extra load: the outcome of its messages, and how full the cache was."""
+    """The result of the extra load: its messages' outcomes, and how often the cache was full."""
 
     #: The outcome of the messages whose answers were promised; None until the load is over.
     promised: Loss | None = None

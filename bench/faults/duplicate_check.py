@@ -29,7 +29,7 @@ PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """A recorder that counts the answers that differ from the first answer to their message."""
+    """A recorder that also counts answers unlike the first answer to the same message."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
@@ -44,9 +44,9 @@ class DuplicateCheck(Recorder):
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Sends all answered messages again, and returns how many answers differ.
+        """Sends all answered messages again, and returns how many answers differ from the first.
 
-        The result includes the answers that differed while the load ran.
+        The number includes the answers that differed while the load ran.
 
         Raises:
             RuntimeError: a message that was answered before gets no answer now.

@@ -1,7 +1,7 @@
 """Functions that break a running Byline, for example by killing a process or filling a disk.
 
-A function whose fault lasts :data:`LASTS_S` seconds returns at once. The functions act only on the
-test's own processes, and need no privileges.
+If a fault lasts :data:`LASTS_S` seconds, its function returns at once, and the fault ends later by
+itself. The functions act only on the test's own processes, and need no privileges.
 """
 
 from __future__ import annotations

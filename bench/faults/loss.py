@@ -70,9 +70,11 @@ def measure(
 ) -> Loss:
     """Sends ``number`` messages, calls ``strike`` during the load, and returns the outcome.
 
-    ``rate`` is in messages a second. ``strike`` is called when the share ``breaks_at`` of the
-    messages is due. With ``then_s``, the load ends ``then_s`` seconds after ``strike`` has
-    returned, or earlier after ``number`` messages. Errors of ``strike`` are raised after the load.
+    ``rate`` is in messages a second. ``strike`` causes a fault. It is called when the share
+    ``breaks_at`` of the messages is due, and its errors are raised after the load.
+
+    If ``then_s`` is given, the load ends ``then_s`` seconds after ``strike`` has returned, or after
+    ``number`` messages if these are sent earlier.
 
     Raises:
         RuntimeError: ``strike`` had not returned when the last message was due.

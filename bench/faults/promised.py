@@ -173,8 +173,9 @@ def cut_power(fsync: str) -> PromiseFault:
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
     """Returns an endless iterator. Each step sends one bulk request of ``BULK`` messages.
 
-    Each request has ``?wait=0``. ``account`` records which messages are accepted, answered or
-    refused. The parameter ``characters`` is the approximate length of a message.
+    A request has ``?wait=0``: the api does not wait for the model, but promises the answers.
+    ``account`` records which messages are promised, answered or refused. The parameter
+    ``characters`` is the approximate length of a message.
     """
     for number in count():
         texts = [f"{number} {item} {'aeiou ' * (characters // 6)}" for item in range(BULK)]

@@ -1,7 +1,8 @@
 """Ten minutes of load with random faults, which ``--seed`` can repeat: ``make soak``.
 
 The test checks every message's outcome, and the growth of each part's memory and open files.
-``--crowded`` adds an extra load: a full cache, a greedy client, and late requests for answers.
+``--crowded`` adds an extra load: a full cache, a client that sends as much as it can, and a client
+that fetches its answers late.
 """
 
 from __future__ import annotations

@@ -41,7 +41,10 @@ class Greedy:
 
 
 def write_keys(folder: Path) -> Path:
-    """Writes both loads' API keys to a file for ``BYLINE_KEYS_FILE``. Returns the file's path."""
+    """Writes a file with the hashes of two API keys: the measured load's, and the second load's.
+
+    Returns the file's path, for the setting ``BYLINE_KEYS_FILE``.
+    """
     path = folder / "keys.txt"
     keys = {"measured": MEASURED, "greedy": GREEDY}
     lines = (f"{name} sha256:{sha256(key.encode()).hexdigest()}\n" for name, key in keys.items())

@@ -21,11 +21,10 @@ QUEUE = "attributions"
 
 
 class CeleryLoad:
-    """Sends tasks from several threads.
+    """Sends tasks from ``connections`` threads, with ``bulk`` messages in a task.
 
-    ``connections`` is the number of threads, and ``bulk`` is the number of messages in a task.
-
-    Each thread has a Celery client of its own and waits for one result at a time.
+    Each thread has a Celery client of its own, and waits for a task's result before it sends the
+    next task. If ``pacer`` is None, the thread sends the next task at once (closed loop).
     """
 
     def __init__(
@@ -50,7 +49,13 @@ class CeleryLoad:
         self._stopped = threading.Event()
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load. Arguments and result are as in :meth:`bench.load.load.HttpLoad.run`."""
+        """Runs the load. Measures for ``seconds`` seconds after ``warmup_s`` seconds of warm-up.
+
+        The load ends early once ``max_messages`` messages are sent, including those of the warm-up.
+
+        Returns:
+            The monotonic time at which the measurement began, and the seconds that were measured.
+        """
         begin = time.monotonic()
         measured_from = begin + warmup_s
         end = measured_from + seconds

@@ -70,7 +70,10 @@ class Record:
 
 
 def main(job: Job, pipe: Pipe) -> None:
-    """Runs ``job``. Sends a :class:`Progress` each second to ``pipe``, then a :class:`Record`."""
+    """Runs the load that ``job`` describes.
+
+    Sends a :class:`Progress` to ``pipe`` each second, and a :class:`Record` at the end.
+    """
     early = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):  # set before the slow steps below
         signal.signal(sign, lambda *_: early.set())

@@ -11,8 +11,8 @@ from bench.report.results import Run
 BOUND_MS = 55.0
 #: Maximum share of failed messages at a rate that the system holds.
 MAY_FAIL = 0.001
-#: Factor between the first two rates of a search that raises the rate. Each further factor is the
-#: square of the factor before. A search that lowers the rate uses 1 / ``STEP`` ** 2 each time.
+#: A search that raises the rate multiplies it by ``STEP``, then by ``STEP`` ** 2, then by ``STEP``
+#: ** 4, and so on. A search that lowers the rate divides it by ``STEP`` ** 2 each time.
 STEP = 1.12
 #: Maximum number of rates that are tried.
 MAX_STEPS = 7
@@ -21,7 +21,8 @@ MAX_STEPS = 7
 def held(run: Run) -> bool:
     """Returns whether the system held the rate of ``run``.
 
-    The P95 latency must be at most ``BOUND_MS``, and nearly all messages must be answered.
+    A rate is held if the P95 latency is at most ``BOUND_MS``, and if at most the share ``MAY_FAIL``
+    of the messages has no answer.
     """
     # A system that is slower than the rate makes requests wait, so that the P95 exceeds the bound.
     unanswered = run.totals.sent - run.totals.answered
@@ -31,8 +32,8 @@ def held(run: Run) -> bool:
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
     """Returns the run at the highest rate that the system held; None if it held no rate.
 
-    ``measure`` runs the load at a rate in messages per second. The search begins at the rate
-    ``begin``, and tries at most :data:`MAX_STEPS` rates.
+    ``measure`` gets a rate in messages per second, runs the load at this rate, and returns the
+    report. The search begins at the rate ``begin``, and tries at most :data:`MAX_STEPS` rates.
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")

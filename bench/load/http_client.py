@@ -51,7 +51,8 @@ def render(
 ) -> bytes:
     """Returns the bytes of an HTTP request with ``messages``.
 
-    If ``bulk`` is false, the request has only the first message.
+    If ``bulk`` is false, the request has only the first message. ``deadline_ms`` is the request's
+    deadline in milliseconds; None for no deadline.
     """
     asked: dict[str, object] = {"text": messages[0].text}
     if bulk:

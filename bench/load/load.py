@@ -64,19 +64,19 @@ class HttpLoad:
         self._stopping = False
 
     def prepare(self, messages: int) -> None:
-        """Renders requests before the load runs.
+        """Renders the first requests as bytes, before the load runs.
 
-        ``messages`` is the number of messages in these requests. The method renders fewer requests
-        if the request pool is full or the load is stopped. All other requests are rendered when
-        they are sent.
+        These requests have ``messages`` messages together, or fewer if the request pool is full or
+        the load is stopped. Later requests are rendered when they are sent.
         """
         self._request_pool.fill(messages, lambda: self._stopping)
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load. Afterwards, the caller has to call the recorder's ``judge_kept``.
+        """Runs the load. Measures for ``seconds`` seconds after ``warmup_s`` seconds of warm-up.
 
-        Measures for ``seconds`` seconds after the warm-up. The load ends early once
-        ``max_messages`` messages are sent, including those of the warm-up.
+        The load ends early once ``max_messages`` messages are sent, including those of the warm-up.
+        Some responses are still undecoded afterwards. The caller has to decode them with the
+        recorder's ``judge_kept``.
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured.

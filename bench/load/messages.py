@@ -56,10 +56,11 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end. The share ``mix.repeats`` of the messages is repeated.
+    """Yields new and repeated messages without end.
 
-    A repeated message is an unchanged passage. A new message is a :func:`variant` of a passage.
-    The first variant of each passage has the number ``run``.
+    The share ``mix.repeats`` of the messages is repeated: these are passages without a change. All
+    other messages are new: these are variants of the passages, without two of their words. The
+    first variant of each passage has the number ``run``, and the next has the number ``run + 1``.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()
@@ -80,9 +81,10 @@ def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
 
 
 def variant(text: str, number: int) -> str:
-    """Returns variant ``number`` of ``text``: the text without one pair of its words.
+    """Returns variant ``number`` of ``text``: the text without two of its words.
 
-    A text of fewer than three words gets the number at its end instead.
+    ``number`` determines the two words. A text of fewer than three words keeps them, and gets the
+    number at its end instead.
     """
     words = text.split(" ")
     if len(words) < 3:

@@ -1,7 +1,8 @@
 """Records the outcome of each request of a load, with little CPU time while the load runs.
 
-The bodies of responses with status 200 are decoded after the load, or earlier if they take more
-than :data:`KEPT_BYTES`. A failure that only such a body shows is counted when the body is decoded.
+To save CPU time, the recorder keeps responses with status 200 undecoded, and decodes them after the
+load. If they take more than :data:`KEPT_BYTES`, it decodes the oldest responses earlier. A failure
+that only the body of a response shows is counted when the body is decoded.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Reason(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """One item of a response: an attribution or, in a bulk response, a promise or an error."""
+    """One item of a response: an attribution or, in a bulk response, a promise or an error.
+
+    A promise has no attribution yet, but the URL path at which the attribution will be.
+    """
 
     id: str = ""
     author: str | None = None
@@ -175,7 +179,8 @@ class Recorder:
     ) -> None:
         """Records one request. ``found`` has its answers, a promise, or the reason why it failed.
 
-        The times are in seconds, as in the attributes ``due``, ``late`` and ``latency``.
+        ``due`` is when the request was due, in seconds since the measurement began. ``late`` and
+        ``latency`` are the seconds from then until the request was sent, and until its response.
         """
         self._add(len(messages), due, late, latency)
         self._settle(len(self.due) - 1, messages, found)
@@ -190,7 +195,8 @@ class Recorder:
     ) -> None:
         """Records a request whose response had status 200, and keeps ``body`` to decode it later.
 
-        The times are as in :meth:`note`.
+        ``due`` is when the request was due, in seconds since the measurement began. ``late`` and
+        ``latency`` are the seconds from then until the request was sent, and until its response.
         """
         self._indices.append(len(self.due))
         self._messages.append(messages)
@@ -246,7 +252,7 @@ class Recorder:
     def _judge(self, message: Message, answer: Answer, index: int) -> None:
         """Records ``answer``, and whether the best guess in ``answer`` is the true author.
 
-        ``index`` is the request's index in the arrays.
+        ``index`` is the request's index in the recorder's arrays.
         """
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)

@@ -34,10 +34,10 @@ class RequestPool:
         self._ready: deque[Request] = deque()
 
     def fill(self, messages: int, stopped: Callable[[], bool]) -> None:
-        """Renders requests before the load begins.
+        """Renders requests that have ``messages`` messages together, before the load begins.
 
-        ``messages`` is the number of messages in these requests. The method stops early if
-        the requests reach ``MAX_MESSAGES`` or ``MAX_BYTES``, or if ``stopped()`` is true.
+        The method stops early if the requests reach ``MAX_MESSAGES`` or ``MAX_BYTES``, or if
+        ``stopped()`` is true.
         """
         requests = -(-min(messages, MAX_MESSAGES) // self._bulk)
         left = MAX_BYTES

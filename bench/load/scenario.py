@@ -92,7 +92,8 @@ def names() -> list[str]:
 def load(name: str, changes: Mapping[str, Any] | None = None) -> Scenario:
     """Returns a scenario, with the fields in ``changes`` replaced.
 
-    ``name`` is one of :func:`names`, or the path of a TOML file. A new value of None has no effect.
+    ``name`` is one of :func:`names`, or the path of a TOML file. A field that is None in
+    ``changes`` is not replaced.
 
     Raises:
         ScenarioError: there is no such file, or its content is not a scenario.

@@ -13,14 +13,14 @@ class Pacer:
     rate: float
 
     def due_by(self, elapsed: float) -> int:
-        """Returns how many requests are due in the first ``elapsed`` seconds.
+        """Returns how many requests are due in the first ``elapsed`` seconds, end included.
 
         The first request is due at second 0.
         """
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_before(self, elapsed: float) -> int:
-        """Returns how many requests are due until just before second ``elapsed``."""
+        """Returns how many requests are due in the first ``elapsed`` seconds, end excluded."""
         return math.ceil(round(elapsed * self.rate, 6))
 
     def due_at(self, number: int) -> float:

@@ -1,7 +1,8 @@
-"""Compares Byline's plain torch encoder with the transformers library's encoder.
+"""Compares Byline's text encoder, in plain torch, with the encoder of the library transformers.
 
-``python -m bench.micro.encoder`` needs an environment with transformers. The program prints each
-encoder's messages/s, memory and loading time, and how far the vectors differ.
+An encoder turns a text into a vector. ``python -m bench.micro.encoder`` needs an environment with
+transformers. The program prints each encoder's messages/s, memory and loading time, and how far the
+vectors of the two encoders differ.
 """
 
 from __future__ import annotations

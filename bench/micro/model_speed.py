@@ -1,7 +1,7 @@
 """Measures the model's messages/s on one core: ``python -m bench.micro.model_speed``.
 
-The program times ``prepare`` and ``forward``, without broker or HTTP. The result is the median of
-the rounds.
+The program times the model's methods ``prepare``, which turns texts into tensors, and ``forward``,
+without broker or HTTP. The result is the median of several rounds.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def main() -> int:
 def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: int) -> float:
     """Returns the seconds that a batch of ``size`` texts takes.
 
-    A round's figure is the mean over its batches; the result is the median of the rounds.
+    The function ``write`` makes the texts. Each round computes several batches, and takes the mean
+    of their times. The result is the median of ``rounds`` rounds.
     """
     # Each batch has other texts, so that no processor cache holds them.
     batches = [write(size) for _ in range(max(4, 1024 // size))]

@@ -3,9 +3,9 @@
 ``python -m bench.micro.worker_speed`` runs the worker and the bare model in turns. Each result is
 the median of the rounds.
 
-With ``--in-flight 2 --chunk 24 --model ngram``, only a worker runs. It gets tasks in the way that a
-busy api process sends them. To compare two versions of Byline in this way, compare the CPU time of
-a message, not the rate.
+With ``--in-flight 2 --chunk 24 --model ngram``, only a worker runs. At most two tasks of 24
+messages are under way, as from a busy api process. To learn whether a change makes the worker
+faster, compare the CPU time of a message before and after the change, not the messages/s.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ALLOWED = 0.10
 def main() -> int:
     """Measures the bare model and the worker, and prints both speeds.
 
-    Returns 1 if the worker is slower than the model by more than ``ALLOWED``.
+    Returns 1 if the worker is slower than the model by more than the share ``ALLOWED``.
     """
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the bare model over the messages in a loop.
+    """Computes all messages in a loop with the model alone, without a worker.
 
     Returns the messages/s, the GPU use in percent, and the device.
     """

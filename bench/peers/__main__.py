@@ -33,7 +33,7 @@ NAMES = (BYLINE, *(peer.name for peer in PEERS))
 
 
 def main() -> int:
-    """Measures Byline and its peers, and prints tables.
+    """Measures Byline and the other serving systems (peers), and prints tables.
 
     Returns 2 if the virtual environment of a peer is missing.
     """
@@ -100,7 +100,8 @@ def _loss(system: Any, path: Path) -> Loss | str:
 def _write(out: Path, rounds: dict[str, list[Figures]], losses: dict[str, Loss | str]) -> None:
     """Writes the figures to peers.json in the folder ``out``.
 
-    The program calls this after each measurement, so an interrupted campaign keeps its figures.
+    The program calls this function after each measurement, so that the figures so far are kept if
+    the program is interrupted.
     """
     out.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode({"rounds": rounds, "losses": losses}))

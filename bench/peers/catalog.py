@@ -14,9 +14,10 @@ from bench.peers import marks
 class Peer:
     """A serving system that Byline is compared with, and how to start, reach and stop it.
 
-    The environment variable ``BENCH_PORT`` has the port of the peer's HTTP server, at 127.0.0.1.
-    ``BENCH_REDIS`` has the URL of a Valkey, which runs if ``needs_redis`` is True. ``BENCH_RUN``
-    marks the processes of a run. ``BENCH_MODEL``, if set, names the model class to serve.
+    The peer's processes get these environment variables. ``BENCH_PORT`` has the port of the peer's
+    HTTP server, at 127.0.0.1. ``BENCH_REDIS`` has the URL of a Valkey, which runs if
+    ``needs_redis`` is True. ``BENCH_RUN`` is different in each run, so that a run's processes can
+    be found. ``BENCH_MODEL``, if set, names the model class to serve.
     """
 
     #: The name in the tables.
@@ -55,9 +56,9 @@ class Peer:
 
 
 def model_pids(peer: Peer, run: str) -> list[int]:
-    """Returns the ids of the processes that run the model of ``peer`` in the run ``run``.
+    """Returns the ids of the processes that run the model of ``peer``.
 
-    ``run`` is the value of the variable ``BENCH_RUN``.
+    ``run`` is the value of the environment variable ``BENCH_RUN`` in the peer's processes.
     """
     found = marks.processes(run)
     return sorted(

@@ -1,4 +1,7 @@
-"""The measurements of one system in one round: the loads of :data:`MIXES`, and a steady rate."""
+"""Measures one system, Byline or a peer, in one round: with three mixes, and at a steady rate.
+
+The mixes are new single messages, single messages of which many repeat, and bulk requests.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ class Figures(msgspec.Struct):
 
 
 class MeasurementSchedule:
-    """Measures one system in one round."""
+    """Measures one system, Byline or a peer, in one round."""
 
     def __init__(self, name: str, passages: Path, seconds: float, console: Console) -> None:
         self._name = name

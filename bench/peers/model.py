@@ -48,7 +48,7 @@ class Predictor:
         ]
 
     def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the answers to the bodies of single and bulk HTTP requests.
+        """Returns an answer to each of ``requests``, the bodies of single and bulk HTTP requests.
 
         Calls the model once for all requests.
         """
@@ -75,7 +75,10 @@ class PredictorThread:
         return await asyncio.wrap_future(self._executor.submit(self._predictor.predict, texts))
 
     async def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the answers to the bodies of single and bulk HTTP requests."""
+        """Returns an answer to each of ``requests``, the bodies of single and bulk HTTP requests.
+
+        Calls the model once for all requests.
+        """
         return await asyncio.wrap_future(self._executor.submit(self._predictor.answer, requests))
 
 

@@ -1,4 +1,4 @@
-"""Starts a peer for a load test, and ends all processes of the peer afterwards."""
+"""Starts a peer, a serving system that Byline is compared with, and ends its processes."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def kept(losses: Mapping[str, Loss | str]) -> list[str]:
-    """Returns the lines of the table of messages lost when the model's process was killed."""
+    """Returns the lines of the third table: messages lost after the model's process was killed."""
     lines = [
         "",
         "| model process killed with -9 | sent | answered | answered later | lost | serves again |",

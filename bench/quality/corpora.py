@@ -121,10 +121,9 @@ def chosen(
 
 
 def few(records: Iterable[Record], authors: int, texts: int) -> list[Record]:
-    """Returns the records of a few authors: of each author, the first ``texts`` records.
+    """Returns the first ``texts`` records of each of ``authors`` authors.
 
-    ``authors`` is the number of these authors. They are at equal distances in the sorted list of
-    all authors.
+    The authors are chosen at equal distances in the sorted list of all authors.
     """
     records = list(records)
     names = sorted({record.author for record in records})

@@ -25,7 +25,7 @@ TOKEN = r"\w+|[^\w\s]"
 
 
 class Reference(NamedTuple):
-    """The quality of the tuned SVM on the held-out messages, and the SVM's penalty."""
+    """The quality of the tuned SVM on the held-out messages, and the penalty that tuning chose."""
 
     accuracy: float
     macro_f1: float
@@ -53,8 +53,8 @@ def _scores(
 ) -> dict[float, Floats]:
     """Fits an SVM to the texts in ``folds`` with each penalty, and scores the texts in ``fold``.
 
-    Returns the scores by penalty. The scores are an array with a row for each text, and a column
-    for each author.
+    A fold is a numbered part of the corpus. Returns a mapping from penalty to scores. The scores
+    are an array with a row for each text in ``fold``, and a column for each author.
     """
     blocks = _blocks()
     fitted = csr_matrix(blocks.fit_transform(corpus.texts(*folds)))

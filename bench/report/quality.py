@@ -22,8 +22,9 @@ BINS = 15
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
     """Returns the quality of a run's answers; None if there were no answers.
 
-    The accuracy's intervals are computed from the effective number of independent answers (see
-    :func:`effective`).
+    ``card`` is the model's card, whose accuracy is compared with the run's. Answers to variants of
+    one passage are not independent. So the accuracy's confidence intervals are computed as for
+    fewer answers: their number is the result of :func:`effective`.
     """
     if not recorder.right:
         return None
@@ -53,8 +54,9 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 def effective(weights: Iterable[int]) -> float:
     """Returns the effective number of independent answers, for confidence intervals (Kish 1965).
 
-    Answers to one passage are not independent, so this number is at most the number of
-    answers. A weight is the number of answers to one passage.
+    Each weight is the number of answers to one passage. Answers to the same passage are not
+    independent. The result is (sum of the weights)² / (sum of their squares), which is at most the
+    number of answers.
     """
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
@@ -74,8 +76,9 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """Returns the expected calibration error (Naeini et al. 2015), from bins of equal width.
 
-    The error is the gap between a bin's mean confidence and accuracy, averaged over all answers.
-    ``confidence`` and ``right`` have an item for each answer.
+    ``confidence`` and ``right`` have an item for each answer. The answers are sorted into bins by
+    their confidence. A bin's gap is the difference between its mean confidence and its accuracy.
+    The error is the mean of the gaps, weighted by the number of answers in each bin.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     error = 0.0

@@ -27,7 +27,7 @@ CURVE = 100 * (1 - np.logspace(0, -5, 60))
 
 @dataclass(slots=True)
 class Observed:
-    """The observations of the system under load: its model's card, samples, and batches."""
+    """What was seen of the system under load: model card, samples of memory and CPU, batches."""
 
     system: str
     card: dict[str, Any] | None = None

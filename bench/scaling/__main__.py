@@ -1,8 +1,8 @@
 """Measures how Byline scales: ``python -m bench.scaling``, or one part with ``--only PART``.
 
-The part *workers* measures the throughput of one to eight workers, *api* that of one to four api
-processes, and *redis* what a message costs Valkey, and how many messages a second one Valkey can
-take. A figure is the median of several rounds.
+The part *workers* measures the throughput of one to eight workers. The part *api* measures the
+throughput of one to four api processes. The part *redis* measures what a message costs Valkey, and
+how many messages a second one Valkey can take. Each figure is the median of several rounds.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class Measured:
 
 
 def elsewhere_seconds() -> float:
-    """Returns the CPU seconds that all other programs of the machine have used so far."""
+    """Returns the CPU seconds that programs outside of this benchmark have used so far."""
     return machine_seconds() - own_seconds()
 
 

@@ -1,4 +1,7 @@
-"""Computes what a message costs Valkey, and how many messages/s one Valkey can take."""
+"""Computes what a message costs Valkey, and how many messages/s one Valkey can take.
+
+The cost is the number of commands, the CPU time, and the bytes received and sent.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def counters(client: Redis) -> Counters:
 
 
 def between(before: Counters, after: Counters) -> Counters:
-    """Returns the growth of the counters between two moments."""
+    """Returns how much each counter has grown from ``before`` to ``after``."""
     return Counters(
         after.seconds - before.seconds,
         {name: calls - before.calls.get(name, 0) for name, calls in after.calls.items()},
@@ -100,7 +103,8 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
     """Returns what one message of a load costs Valkey, without the work of an idle system.
 
     ``load`` and ``idle`` are the growth of Valkey's counters under the load and in an idle system.
-    ``messages`` is the number of answered messages, and ``throughput`` the number per second.
+    ``messages`` is the number of answered messages. ``throughput`` is the number of answered
+    messages per second.
     """
     # Scales ``idle`` to the load's duration.
     share = load.seconds / idle.seconds
@@ -119,7 +123,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Returns one cost. Each of its figures is the median over the costs of several rounds."""
+    """Returns a cost whose figures are medians over ``costs``, the costs of several rounds."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(

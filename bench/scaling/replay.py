@@ -52,8 +52,8 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 def parse(line: bytes) -> list[bytes]:
     """Returns the words of the command in a line that Valkey's MONITOR prints.
 
-    The result is empty if the command must not be replayed. A blocking command becomes its
-    non-blocking form.
+    The result is empty if the command must not be replayed. A blocking command, such as BRPOP, is
+    replaced by its non-blocking form, such as RPOP.
     """
     head = _HEAD.match(line)
     # A script's commands are left out, because the script itself is replayed.
@@ -65,7 +65,10 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Returns the command ``words``. Replaces a blocking command by its non-blocking form."""
+    """Returns the non-blocking form of the command ``words``, such as RPOP for BRPOP.
+
+    A command that does not block is returned without a change.
+    """
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 

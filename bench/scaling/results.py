@@ -112,8 +112,9 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
     """Returns the number of busy cores for each kind of part.
 
-    ``cpu`` maps each part to the number of cores that the part keeps busy. The kinds are those in
-    ``KINDS``, and ``REST`` for all other parts.
+    ``cpu`` maps each part to the number of cores that the part keeps busy. Parts such as
+    ``worker-1`` and ``worker-2`` are of the kind ``worker``. The kinds are those in ``KINDS``, and
+    ``REST`` for all other parts.
     """
     found: dict[str, float] = {}
     for part, cores in cpu.items():

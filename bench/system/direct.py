@@ -1,4 +1,7 @@
-"""Makes HTTP requests to a system under test. A proxy that the environment names is not used."""
+"""Makes HTTP requests to a system under test, never through a proxy.
+
+A proxy in the environment variables is ignored.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Watch:
     def growth(self) -> dict[str, tuple[float, float] | None]:
         """Returns the growth of each part, in megabytes a minute and in open files a minute.
 
-        The growth of a part is None if none of its processes lived long enough to be measured.
+        A part's growth is None if each of its processes was seen for too short a time.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():
@@ -105,7 +105,7 @@ def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
 
 
 def _files(pid: int, clients: set[str]) -> int:
-    """Returns how many files a process has open. The sockets in ``clients`` do not count.
+    """Returns how many files a process has open, without the sockets named in ``clients``.
 
     Returns 0 if the files can't be counted, for example because the process has ended.
     """

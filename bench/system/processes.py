@@ -46,7 +46,7 @@ class Processes:
             )
 
     def pid(self, name: str) -> int:
-        """Returns the id of a process that was started."""
+        """Returns the id of the process that was started with the name ``name``."""
         return self._started[name].pid
 
     def wait(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -173,9 +173,9 @@ class Started(Running):
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
-        """Returns how many batches the first worker has computed, by size class.
+        """Returns how many batches the first worker has computed, by batch size.
 
-        A size class is a range of batch sizes. Its key is the upper bound of the range.
+        Batch sizes are counted in ranges, as in a histogram. A key is the upper bound of a range.
         """
         text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
         return histogram(text, "byline_batch_messages")
@@ -202,8 +202,8 @@ class Started(Running):
 def interrupts_held() -> Iterator[None]:
     """Delays the effect of Ctrl-C until the end of a ``with`` block.
 
-    When Ctrl-C takes effect, the caller therefore knows every process that the block has started,
-    and can stop these processes.
+    Without this delay, Ctrl-C could interrupt a block that has just started a process, before the
+    caller knows the process. The caller could then not stop it.
     """
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
@@ -247,10 +247,11 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different free ports of the loopback address, and reserves these ports.
+    """Reserves ``count`` free ports of the loopback address, and returns them.
 
-    The ports are at least 10 apart. No call, in any process, returns a reserved port. A process
-    keeps its last ``RESERVED`` ports reserved until the process ends.
+    The ports are at least 10 apart. While a port is reserved, this function does not return it
+    again, in any process. A port stays reserved until the process that called the function ends, or
+    has reserved ``RESERVED`` more ports.
     """
     ports: list[int] = []
     # The range is outside of the ports that the operating system gives to clients. The step is 10,
@@ -262,7 +263,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    """Tries to reserve the ten ports up to ``port``. Returns whether this succeeded."""
+    """Tries to reserve the ten ports that end with ``port``. Returns whether this succeeded."""
     # While this socket is open, no process can reserve the same ten ports. So the ports are
     # reserved even before a server listens on them.
     holder = socket.socket()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def server_command(port: int, folder: Path) -> list[str]:
-    """Returns the command of a Valkey on ``port`` whose append-only file is in ``folder``."""
+    """Returns the command that starts a Valkey on ``port``, with its data in ``folder``."""
     return [
         str(_server()),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
