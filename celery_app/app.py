@@ -21,7 +21,7 @@ def make_celery(settings: Settings) -> Celery:
     """Returns a Celery app with Byline's settings, for workers, clients and Celery's own commands.
 
     Raises:
-        SettingsError: the settings have no URL of Redis.
+        SettingsError: the settings do not have the URL of the broker.
     """
     app = Celery("byline", set_as_current=False)
     app.conf.update(
@@ -67,9 +67,9 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Returns a dict with kombu's option to verify the server's certificate.
+    """Returns kombu's option to verify the certificate of the Redis server at ``url``.
 
-    Returns None if ``url``, a URL of Redis, asks for no TLS. A TLS parameter in the URL takes
-    precedence over this option.
+    Returns None if the URL does not begin with ``rediss:``, the scheme for TLS. A TLS parameter in
+    the URL takes precedence over this option.
     """
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

@@ -22,8 +22,9 @@ _encode = msgspec.json.Encoder().encode
 class WholePipeline(PersistentPipeline):
     """A Redis pipeline that passes all its commands to the socket in one call.
 
-    If a command's key holds a value of a wrong type, the other commands still succeed. A command's
-    option ``then`` is a function that gets the command's response, once all responses are read.
+    If the key of one command holds a value of a wrong type, the pipeline raises no error. A command
+    may have the option ``then``: a function that is called with the command's response, after all
+    responses are read.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
@@ -68,8 +69,8 @@ class CacheBackend(RedisBackend):
     def round_trip(self) -> Iterator[Pipeline]:
         """Yields a pipeline, and sends its commands in one round trip after the ``with`` block.
 
-        Results that the block stores go into the pipeline, too. Nothing is sent if the block
-        raises.
+        Celery's results that the block stores go into the same pipeline. If the block raises an
+        error, nothing is sent.
 
         Raises:
             redis.RedisError: Redis refused a command or can't be reached.
@@ -103,7 +104,7 @@ class CacheBackend(RedisBackend):
     def encode(self, data: Any) -> Any:
         """Returns the text in which Celery stores ``data``: the result and the state of a task.
 
-        msgspec encodes the result, because the module json is slow for the result of a large task.
+        Encodes Byline's results with msgspec, because the module json is slow for a large task.
         """
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:

@@ -32,14 +32,15 @@ class RefuseStep(bootsteps.Step):
 class ShownControl(Control):
     """Celery's remote control, changed so that Flower shows why a worker refuses a time limit.
 
-    Flower shows nothing for an error. So an error becomes a reply of success, whose text begins
-    with "refused".
+    Flower does not show a worker's error reply. So this class turns an error reply into a success
+    reply whose text begins with "refused".
     """
 
     def time_limit(self, *args: Any, **kwargs: Any) -> Any:
         """Asks the workers to change a task's time limits, and returns their replies.
 
-        An error becomes a reply of success with the error's text. Only Flower calls this method.
+        Turns an error reply into a success reply with the error's text. Only Flower calls this
+        method.
         """
         return [
             {node: _shown(reply) for node, reply in replies.items()}
@@ -54,8 +55,8 @@ def _shown(reply: dict[str, str]) -> dict[str, str]:
 def _attribute(*_: Any, **__: Any) -> None:
     """Stands in for Byline's task, so that Flower finds the task in this app.
 
-    Flower can't change the limits of a task that its app does not have. Raises
-    ``NotImplementedError`` when called: only a worker has the real task.
+    Flower can change only the limits of tasks that its app has. A call of this function raises
+    ``NotImplementedError``, because only a worker has the real task.
     """
     raise NotImplementedError("only a worker, `python -m celery_app.worker`, has the task")
 

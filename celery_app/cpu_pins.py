@@ -25,7 +25,7 @@ class CpuPins:
         self._cpu_of: dict[Hashable, int] = {}
 
     def choose(self, fork: Hashable) -> None:
-        """Chooses a CPU for the next fork of this process. ``fork`` is a key for this fork.
+        """Chooses a CPU for the next fork of this process. ``fork`` identifies this fork.
 
         The choice is random among the CPUs with the fewest pinned forks.
         """

@@ -1,7 +1,6 @@
 """The command for dead letters: ``python -m celery_app.dead_letters list|show|replay|drop``.
 
-A dead letter is a message that made workers die again and again, or a task that no worker can
-read.
+A dead letter is a message that killed several workers, or a task that no worker can read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adjusts Python's garbage collector in two ways, for a process that has finished its start."""
+"""Makes Python's garbage collector do less work, in a process that has finished its start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ THRESHOLD = 20_000
 
 
 def freeze() -> None:
-    """Makes the collector ignore all present objects. Call this once the process has started."""
+    """Makes the collector ignore all present objects. Call this after the start of a process."""
     gc.collect()
     # Nearly all present objects live until the process ends. Without this call, the
     # collector of an API process searched them for 40 ms of each second. No thread of a process

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def table(kept: Kept) -> str:
-    """Returns a table with a line for each author: number of kept texts, and when they end.
+    """Returns a table with a line for each author: number of kept texts, and when they expire.
 
-    The table shows no text. A line below says how many records can't be read.
+    The table does not show the texts. A line below says how many records can't be read.
     """
     ends = defaultdict(list)
     for text in kept.texts:

@@ -22,7 +22,7 @@ NOTICED_S = 1
 
 
 class Refused(Exception):
-    """A requested rollout (which model version gets new messages) can't be made.
+    """The requested change of the rollout (which model version gets new messages) is refused.
 
     For example, no worker serves the requested version, or the requested share is 1 or more.
     """
@@ -63,14 +63,14 @@ class Change:
         return Rollout(current.current, version, share, current.previous, set_by_operator=True)
 
     def promote(self) -> Rollout:
-        """Returns a rollout that sends all new messages to the present canary."""
+        """Returns a rollout that sends all new messages to the canary, the version on trial."""
         canary = self._current.canary
         if canary is None:
             raise Refused("no version is a canary: first run make canary VERSION=… SHARE=5")
         return self.serve(canary)
 
     def back(self) -> Rollout:
-        """Returns a rollout without the canary.
+        """Returns a rollout without the canary, the version on trial.
 
         If there is no canary, returns a rollout that restores the previous version.
         """
@@ -100,7 +100,7 @@ class Change:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command, and returns the exit status.
 
-    The status is 1 if the command raises :class:`Refused`, and 2 for other errors.
+    The status is 1 if the requested change is refused, and 2 for other errors.
     """
     options = _options(arguments)
     try:
@@ -161,7 +161,7 @@ def _notes(rollout: Rollout) -> list[str]:
 
 
 def _share(value: str) -> float:
-    """Returns the share that a user has written as a number, 0.05, or in percent, 5%."""
+    """Returns the share in ``value``: a number, such as 0.05, or a percentage, such as 5%."""
     try:
         number = float(value.removesuffix("%"))
     except ValueError:

@@ -36,7 +36,7 @@ class AttributeTask(Task):
     acks_late = True  # a task is acknowledged after its results are stored
 
     def __init__(self, batch_processor: BatchProcessor, max_work: int) -> None:
-        """``max_work`` is the upper bound of a batch's work, in units of :mod:`tasks.work`."""
+        """``max_work`` limits the work of a batch, in units of one short message."""
         self._batch_processor = batch_processor
         self._max_work = max_work
         #: Outcomes that the last batch computed, by task id.
@@ -60,9 +60,9 @@ class AttributeTask(Task):
         return self._batch_processor.begin(chunks)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Starts the model on the next messages of a chunk.
+        """Starts a batch with the first messages of a chunk that have no outcome yet.
 
-        ``work`` limits the work of these messages, in units of :mod:`tasks.work`.
+        ``work`` limits the work of this batch, in units of one short message.
         """
         return self._batch_processor.begin_part(progress, work)
 
@@ -71,7 +71,7 @@ class AttributeTask(Task):
     ) -> InFlightBatch:
         """Computes the next messages of a chunk one by one, and stores each outcome immediately.
 
-        ``work`` limits the work of these messages, in units of :mod:`tasks.work`. Calls
+        ``work`` limits the work of these messages, in units of one short message. Calls
         ``heartbeat()`` before each message.
         """
         return self._batch_processor.begin_alone(progress, work, heartbeat)
@@ -101,9 +101,9 @@ class AttributeTask(Task):
         return self._outcomes.pop(id, None)
 
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
-        """Updates the metrics, and sends a batch's replies if cache and broker are two servers.
+        """Updates the metrics, and sends the batch's replies if they are not sent yet.
 
-        If cache and broker are one server, the replies were sent with the results. Raises
+        If cache and broker are one server, the replies were sent together with the results. Raises
         ``RedisError``.
         """
         self._batch_processor.replies.send(batch.answered, outcomes, batch.promised_outcomes)
@@ -118,9 +118,10 @@ class AttributeTask(Task):
         self._batch_processor.free_memory()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
-        """Fails all messages of ``chunks`` with ``error``. Leaves out chunks without a reply list.
+        """Fails all messages of those ``chunks`` for whose reply a client waits.
 
-        Sends the failures as replies, and stores the failures for clients that ask later.
+        Sends ``error`` as the reply, and stores the failures for clients that ask later. A chunk
+        whose client wants only Celery's result is left out.
 
         Raises:
             redis.RedisError: the failures can't be stored or sent.

@@ -56,7 +56,7 @@ class BatchProcessor:
         waiting_texts: WaitingTexts | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """If ``waiting_texts`` is None, no text of an attributed message is stored."""
+        """Unless ``waiting_texts`` is None, it stores the texts of attributed messages in Redis."""
         self._predictor = predictor
         self._cache = cache
         self._admission = Admission(predictor, max_characters, now)
@@ -78,9 +78,9 @@ class BatchProcessor:
         return self._begin(chunks, None)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Begins a batch of the next messages of a chunk.
+        """Starts a batch with the first messages of a chunk that have no outcome yet.
 
-        ``work`` limits the work of these messages, in units of :mod:`tasks.work`.
+        ``work`` limits the work of this batch, in units of one short message.
         """
         return self._begin([progress.part(work)], progress)
 
@@ -96,8 +96,8 @@ class BatchProcessor:
     ) -> InFlightBatch:
         """Attributes a chunk's next messages one at a time, after a worker that had the chunk died.
 
-        Stores each outcome before the next message is tried. A message that also kills workers when
-        tried alone becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
+        Stores each outcome before it tries the next message. A message that kills workers even when
+        it is tried alone becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
         """
         if not progress.outcomes:
             self.metrics.redelivered.inc()
@@ -109,9 +109,9 @@ class BatchProcessor:
     def _look_up(
         self, chunks: Sequence[Chunk], progress: Progress | None
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
-        """Returns a new batch with its cached outcomes, and a mapping from ids to valid messages.
+        """Returns a new batch with its cached outcomes, and its valid messages by id.
 
-        The mapping leaves out messages that an earlier batch of the chunk has answered.
+        If an earlier batch of the chunk has an outcome for a message, leaves out the message.
         """
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
@@ -166,10 +166,11 @@ class BatchProcessor:
     def _by_all_ids(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns the outcomes of a batch by all message ids that this worker and clients computed.
+        """Returns the outcomes of a batch by message id: this worker's ids and the clients' ids.
 
-        ``new`` has the batch's outcomes by this worker's ids. ``known`` also has the outcomes of
-        the chunk's earlier batches.
+        A client's id differs from this worker's id if the client computed it for another model
+        version. ``new`` has the batch's outcomes by this worker's ids. ``known`` also has the
+        outcomes of the chunk's earlier batches.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
@@ -184,8 +185,8 @@ class BatchProcessor:
     ) -> list[list[Outcome]]:
         """Makes ``error`` the outcome of every message of the chunks ``awaited``.
 
-        Api processes wait for these chunks. Queues commands on ``pipe`` that store and send the
-        failures. Returns a list of failures for each chunk.
+        Api processes wait for replies to these chunks. Queues on ``pipe`` the commands that store
+        the failures and send the replies. Returns a list of failures for each chunk.
         """
         failures: list[list[Outcome]] = [
             [

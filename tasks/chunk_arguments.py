@@ -69,9 +69,9 @@ def carried_ids(headers: Any) -> list[Any]:
 
 
 def _byline_list(reply_to: Any) -> str | None:
-    """Returns ``reply_to`` if it names a reply list of Byline; otherwise None.
+    """Returns ``reply_to`` if it is the name of Byline's Redis list for replies, otherwise None.
 
-    Celery itself also sets ``reply_to`` on every task, but not to the name of such a list.
+    Celery also sets ``reply_to`` on every task, but to another name.
     """
     ours = isinstance(reply_to, str) and reply_to.startswith(REPLIES) and reply_to.isascii()
     return reply_to if ours else None

@@ -54,9 +54,9 @@ class ChunkRequest(RedactedRequest):
     """Celery's request for a task ``byline.attribute``. Parses the chunk when the task arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
-        """Parses the request. Raises ``Malformed`` for a task that Celery could not use.
+        """Checks and parses the task. Raises ``Malformed`` if Celery could not use the task.
 
-        Without this check, Celery would raise an error for such a task only later.
+        Without the check, Celery would raise an error later, while it runs the task.
         """
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
@@ -84,7 +84,7 @@ class ChunkRequest(RedactedRequest):
     def revoked(self) -> bool:
         """Returns whether the task was revoked or has expired. If so, ends the task as REVOKED.
 
-        If a separate cache can't be reached, ends the task without a result, and raises no error.
+        If the cache is a separate server and can't be reached, ends the task without a result.
         """
         try:
             return bool(super().revoked())

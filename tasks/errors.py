@@ -35,7 +35,7 @@ class DeadlinePassed(BylineError):
 
 
 class DeadlineTooShort(BylineError):
-    """The client's deadline leaves less time than an answer takes, even with an empty queue."""
+    """The client's deadline is too near: even with an empty queue, an answer takes longer."""
 
     code = "deadline_too_short"
 

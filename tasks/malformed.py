@@ -96,7 +96,8 @@ def kind_of(error: Exception) -> str:
 def is_of_server(error: Exception) -> bool:
     """Returns whether Redis or the machine caused an error. If not, the task caused the error.
 
-    Keys of a wrong type and values that can't be sent count as faults of the task.
+    If a Redis key holds a wrong type, or a value can't be sent to Redis, the task counts as the
+    cause.
     """
     # Every attempt raises the same error.
     if isinstance(error, DataError) or is_wrong_type(error):
@@ -108,7 +109,7 @@ def is_of_server(error: Exception) -> bool:
 class MalformedTaskRecorder:
     """Counts malformed tasks, logs each kind of fault, and stores the tasks as dead letters.
 
-    The recorder is one of the options of Celery's transport.
+    The transport calls the recorder, which it gets with Celery's ``broker_transport_options``.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:

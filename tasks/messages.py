@@ -100,9 +100,9 @@ Outcome = Attribution | Failure
 
 
 def suffices(outcome: Outcome, explain: bool) -> bool:
-    """Returns whether a stored outcome can answer a request.
+    """Returns whether a stored outcome can answer a request with or without ``explain``.
 
-    If the request asks for evidence (``explain``), an attribution must have evidence.
+    With ``explain``, the request asks for evidence, so a stored attribution must have evidence.
     """
     if isinstance(outcome, Failure) or not explain:
         return True

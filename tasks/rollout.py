@@ -57,7 +57,7 @@ class Rollout(msgspec.Struct, frozen=True):
         """Returns whether a message goes to the canary, the version on trial.
 
         Only the hash of the canonical ``text`` decides, so that all processes decide alike. If the
-        canary's share grows, no text leaves the canary.
+        canary's share grows, the canary keeps all its texts, and gets more.
         """
         return self.canary is not None and canary_hash(text) < self.share
 
@@ -73,7 +73,7 @@ class ServedVersions(NamedTuple):
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Returns a version's queue; the common queue if the version has no workers."""
+        """Returns the version's own queue, or the queue of all versions if it has no workers."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
@@ -121,8 +121,8 @@ class WorkerRegistry:
         """Registers that the worker ``node`` is alive and serves ``version``.
 
         ``card`` is the encoded :class:`~tasks.messages.Announcement`. ``started`` is true in the
-        worker's first call. Also removes workers silent for 70 s, and may move the rollout to
-        ``version``.
+        worker's first call. Also removes workers that are silent for 70 s, and may direct new
+        messages to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
@@ -158,7 +158,7 @@ class WorkerRegistry:
             pipe.execute()
 
     def look(self) -> ServedVersions:
-        """Returns the rollout and the workers of each version. Takes two round trips."""
+        """Returns the rollout, and how many workers each version has. Takes two round trips."""
         raw_rollout: Any
         names: Any
         with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
@@ -212,14 +212,14 @@ class WorkerRegistry:
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets each version in ``gone`` that was neither served nor remembered for a day."""
+        """Forgets the versions in ``gone`` that were last served or remembered over 24 h ago."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a restarted worker from the lists of workers of all versions but ``version``."""
+        """Removes a restarted worker from the workers of all versions except ``version``."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:

@@ -1,6 +1,6 @@
 """Computes the work of messages. Batches, chunks and API keys have a limit of work.
 
-One unit of work is the attribution of one short message without evidence.
+One unit of work is the attribution of one message of up to 2,000 characters, without evidence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def size(text: object) -> int:
 
 
 def work(text: object, explain: bool) -> int:
-    """Returns the work of a message: the :func:`size` of its text, times eight with evidence."""
+    """Returns the work of a message: the :func:`size` of its text, times eight for evidence."""
     return size(text) * EVIDENCE if explain else size(text)
 
 

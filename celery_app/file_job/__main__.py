@@ -31,8 +31,8 @@ from celery_app.settings.secret_url import SecretURL
 from monitoring.instruments import logs
 from tasks.errors import BrokerUnavailable, NoModel
 
-#: The rows under way are this many times the rows in flight. So the dispatcher always has a full
-#: chunk. It looks through all waiting rows for each chunk, so that more rows would cost time.
+#: Rows in progress, divided by the rows in flight. With this factor, the dispatcher always has a
+#: full chunk. More rows would cost time, because it looks through all waiting rows for each chunk.
 ROOM_FACTOR = 4
 #: Exit status if the job could not begin or go on.
 FAILED = 2
@@ -42,10 +42,10 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the job that the command line names, and returns the exit status.
+    """Runs the job that the command line describes, and returns the exit status.
 
-    The status is 0 if each row has a result, even if results are errors; 2 if the job could not
-    begin or go on; 130 if Ctrl-C stopped it; 143 if SIGTERM did.
+    The status is 0 if each row has a result. A result may be an error. The status is 2 if the job
+    could not begin or go on, 130 after Ctrl-C, and 143 after SIGTERM.
     """
     options = _options(arguments)
     try:
@@ -73,11 +73,12 @@ def _say(line: str, status: int) -> int:
 
 
 def _for_job(settings: Settings) -> Settings:
-    """Returns the settings of a job, where the user has set none.
+    """Returns ``settings`` with a job's defaults for the Redis URL and ``credits``.
 
-    The URL of Redis is that of the Valkey of `make run`. As many tasks as an api process may have
-    at most are in flight, so that the workers have the next task even if the job's process has to
-    wait for a CPU. Live messages do not wait for the job's tasks.
+    A value that the user has set stays. The default URL is that of the Valkey that ``make run``
+    starts. ``credits`` is the largest number of tasks in flight. Its default is high, so that the
+    workers have a next task even while this process waits for a CPU. The api's messages do not wait
+    for these tasks, which have the lowest priority.
     """
     url = SecretURL(f"redis://127.0.0.1:{settings.redis_port}/0")
     return msgspec.structs.replace(
@@ -120,7 +121,10 @@ async def _run(options: argparse.Namespace, settings: Settings) -> None:
 async def _attribute(
     files: Files, settings: Settings, explain: bool, counts: Counts, report: Report
 ) -> None:
-    """Writes the results of all rows behind those that ``counts`` has, and ends the output."""
+    """Sends the rows that have no result yet, writes their results, and finishes the output.
+
+    ``counts`` says which rows have a result.
+    """
     fields = msgspec.structs.asdict(settings)
     async with Client(fields.pop("redis_url"), **fields) as client:
         version = await _version(client, report) if files.begun is None else files.begun.model
@@ -137,13 +141,16 @@ async def _attribute(
 
 
 def _room(settings: Settings) -> int:
-    """Returns the largest size of the rows under way, in units of :mod:`tasks.work`."""
+    """Returns the largest total size of rows in progress, in units of 2,000 characters.
+
+    A row is in progress from when the job sends it until its result is written.
+    """
     in_flight = (settings.credits or MOST_CREDITS) * settings.chunk_messages
     return min(settings.dispatcher_messages, ROOM_FACTOR * in_flight)
 
 
 async def _version(client: Client, report: Report) -> str:
-    """Returns the version that answers the whole job. Waits until a worker has announced one."""
+    """Returns the model version that is to answer the whole job. Waits for a worker if needed."""
     silent_s = 0.0
     while True:
         try:

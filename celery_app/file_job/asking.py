@@ -1,4 +1,4 @@
-"""Asks for the attributions of a block of rows until each row has a lasting outcome."""
+"""Sends the rows of a file job to the workers, and again after a temporary error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEMPORARY = frozenset(
         *(Overloaded.code, UnknownModel.code),
     }
 )
-#: How often a row is sent whose error may be a defect of Byline, before the error is its result.
+#: Number of times that a row with an internal error is sent, before the error is its result.
 TRIES = 3
 #: First pause before rows are sent again, in seconds. Each pause is twice as long as the last one.
 PAUSE_S = 0.1
@@ -43,11 +43,14 @@ class Asking:
         self._client = client
         self._version = version
         self._explain = explain
-        #: The newest temporary error of a row; empty before the first.
+        #: Text of the newest temporary error of a row; empty if no row had one.
         self._trouble = ""
 
     async def outcomes(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Returns the outcome of each row, in order. Sends rows with temporary errors again."""
+        """Returns an attribution or an error for each row, in order.
+
+        If a row's error is temporary, such as an unreachable broker, sends the row again.
+        """
         found: dict[int, Outcome] = {
             index: row.failure for index, row in enumerate(rows) if row.failure is not None
         }
@@ -62,7 +65,7 @@ class Asking:
         return [found[index] for index in range(len(rows))]
 
     def obstacle(self) -> str:
-        """Returns in words what the job waits for, if no row gets its outcome at present."""
+        """Returns the reason why no results come at present, as a text for the user."""
         states = self._client.states()
         if states.get("broker", "ok") == "ok" and not self._client.workers(self._version):
             return f"no worker serves {self._version}, the version of this job: start one"

@@ -10,10 +10,13 @@ from celery_app.file_job.results import Counts
 
 
 class BarReport:
-    """A bar with the share that is done, the time left, the rows and the rows a second."""
+    """A progress bar with percentage, time left, number of rows, and rows per second."""
 
     def __init__(self, size: int | None, counts: Counts) -> None:
-        """Takes the arguments of :func:`~celery_app.file_job.progress.make_report`."""
+        """``size`` is the size of the input: bytes, or rows of Parquet; None if unknown.
+
+        ``counts`` says how far the job is at the start.
+        """
         self._console = Console(stderr=True)
         self._progress = Progress(
             BarColumn(24),
@@ -38,7 +41,10 @@ class BarReport:
         self._progress.update(self._task, completed=counts.offset, description=words)
 
     def waits(self, reason: str) -> None:
-        """Says what the job waits for, if it is another thing than before."""
+        """Prints why no results come.
+
+        Prints nothing if the last line gave the same reason and no result has come since.
+        """
         if reason != self._waits:
             self._waits = reason
             self.say(f"waits: {reason}")
@@ -48,5 +54,5 @@ class BarReport:
         self._console.print(f"byline: {line}", soft_wrap=True, highlight=False, markup=False)
 
     def close(self) -> None:
-        """Ends the bar, which stays on the terminal."""
+        """Stops updating the bar. The bar stays on the terminal."""
         self._progress.stop()

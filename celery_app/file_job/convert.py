@@ -1,4 +1,4 @@
-"""Turns the part file, JSON lines, into the output: as it is, as CSV, or as Parquet."""
+"""Converts the results of a file job from JSON lines to the format of the output file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ROWS = 10_000
 
 
 def check_format(out: Path, explain: bool) -> None:
-    """Checks that results can be written in the format that a file's extension names.
+    """Checks that the job can write its results in the format of the extension of ``out``.
 
     Raises:
-        JobError: the extension is unknown, a package is missing, or ``explain`` asks for evidence
-            in another format than JSON lines.
+        JobError: the extension is unknown, or the format needs a missing package, or ``explain``
+            asks for evidence and the format is not JSON lines.
     """
     found = FORMATS.get(out.suffix.lower())
     if found is None:
@@ -38,9 +38,10 @@ def check_format(out: Path, explain: bool) -> None:
 
 
 def converted(part: Path, out: Path) -> Path:
-    """Returns a file beside ``out`` with the results in ``part``, in the format of ``out``.
+    """Converts the file ``part``, JSON lines, to the format of ``out``. Returns the new file.
 
-    For JSON lines, that file is ``part``. Raises ``OSError``.
+    The new file is in the folder of ``out``. If ``out`` is JSON lines too, returns ``part``.
+    Raises ``OSError``.
     """
     form = FORMATS[out.suffix.lower()]
     if form == "jsonl":
@@ -84,7 +85,7 @@ def _in_parts(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _results(part: Path) -> Iterator[dict[str, Any]]:
-    """Yields the columns of each result. A ref that is no string becomes its JSON."""
+    """Yields each result in ``part`` as a dict from column name to value."""
     decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
     with part.open("rb") as file:
         for line in file:
@@ -97,7 +98,11 @@ def _results(part: Path) -> Iterator[dict[str, Any]]:
 
 
 def _ref(json: bytes) -> str | None:
-    """Returns a ref as it stands in its column: a string, or its JSON without spaces."""
+    """Returns the value of the column ``ref``, the row's own name in the input.
+
+    ``json`` is the ref in JSON. Returns the string that it encodes, or None for null. Any other
+    value stays JSON, without spaces.
+    """
     if json.startswith(b'"') or json == b"null":
         return msgspec.json.decode(json, type=str | None)
     # Not decoded, because Python has no number for some numbers, such as 1e999.

@@ -1,4 +1,4 @@
-"""Reads the blocks of an input in a thread, so that a slow input does not stop the event loop."""
+"""Reads a file job's input in a thread, so that a slow input does not stop the event loop."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ AHEAD = 2
 
 
 class Feeder:
-    """Yields the blocks of an input. Use it once, with ``async for``."""
+    """Yields the blocks (groups of rows) that a thread reads. Use it once, with ``async for``."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = blocks
         #: Blocks in order; then None, or the error that ended the reading.
         self._read: asyncio.Queue[Block | Exception | None] = asyncio.Queue(AHEAD)
         self._loop = asyncio.get_running_loop()
-        # A daemon: a job that is stopped does not wait for a pipe that has no more.
+        # A daemon thread, so that a stopped job need not wait for a pipe without new data.
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
     async def __aiter__(self) -> AsyncIterator[Block]:
@@ -40,7 +40,10 @@ class Feeder:
             return
 
     def _put(self, item: Block | Exception | None) -> None:
-        """Waits until the queue has room. Raises ``CancelledError`` if the job was stopped."""
+        """Adds ``item`` to the queue of read blocks, as soon as the queue has room.
+
+        Raises ``CancelledError`` if the job was stopped.
+        """
         put = self._read.put(item)
         try:
             done = asyncio.run_coroutine_threadsafe(put, self._loop)

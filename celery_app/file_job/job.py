@@ -1,4 +1,4 @@
-"""The file job: sends blocks of rows while there is room, and writes their results in order."""
+"""Sends the rows of a file job to the workers, and writes the results in the rows' order."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ SLOW_OUTPUT = "the output takes no more at present: its reader, or the disk, is 
 
 
 class Output(Protocol):
-    """Where the results go."""
+    """What a job needs of its output: a method that writes results."""
 
     def write(self, lines: bytes, counts: Counts) -> None:
-        """Writes the results of the next rows. ``counts`` includes these rows."""
+        """Writes ``lines``, the results of the next rows. ``counts`` includes these rows."""
 
 
 class Job:
-    """The rows of one input, on their way to one output."""
+    """Reads blocks of rows, gets the result of each row, and writes the results in order."""
 
     def __init__(
         self, output: Output, asking: Asking, counts: Counts, room: int, explain: bool
     ) -> None:
-        """``counts`` are those of the rows that have results. The job keeps them up to date.
+        """``counts`` counts the rows that have results. The job updates this object.
 
-        ``room`` is the largest size of the rows under way, in units of :mod:`tasks.work`. A block
-        that is larger goes alone.
+        ``room`` is the largest total size of rows in progress (sent, but without a written result),
+        in units of 2,000 characters. A block larger than ``room`` is sent only while no other block
+        is in progress.
         """
         self._output = output
         self._asking = asking
         self._counts = counts
         self._room = room
         self._explain = explain
-        #: Size of the blocks under way, in units of :mod:`tasks.work`.
+        #: Size of the blocks in progress, in units of :mod:`tasks.work`.
         self._held = 0
         self._freed = asyncio.Event()
         #: Whether results are being written.
         self._writes = False
-        #: The blocks under way, in order, each with the task that gets its outcomes; None: the end.
+        #: The blocks in progress, in order, each with the task that gets its outcomes. None is the
+        #: last item.
         self._sent: asyncio.Queue[tuple[Block, asyncio.Task[list[Outcome]]] | None]
         self._sent = asyncio.Queue()
 
@@ -57,7 +59,8 @@ class Job:
         """Sends all blocks, and writes a result for each of their rows.
 
         Raises:
-            ExceptionGroup: a :class:`JobError`, or a defect, ended the job.
+            ExceptionGroup: the job failed. The group has a :class:`JobError`, or another error if
+                Byline has a defect.
         """
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._watch(report))
@@ -94,7 +97,7 @@ class Job:
             self._freed.set()
 
     async def _watch(self, report: Report) -> None:
-        """Shows the progress. Says what the job waits for, if no result comes for a while."""
+        """Reports the progress regularly, and the reason if no result comes for some seconds."""
         rows, silent_s = self._counts.rows, 0.0
         while True:
             await asyncio.sleep(UPDATE_S)

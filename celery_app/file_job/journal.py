@@ -1,4 +1,4 @@
-"""The journal of a file job: which job has written the part file, and how far it is."""
+"""The journal: a file that says how far a file job is, so that the job can go on after a stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = 1
 
 
 class Journal(msgspec.Struct, forbid_unknown_fields=True):
-    """The contents of the journal, a file of JSON."""
+    """The contents of the journal file, which is JSON."""
 
     input: Identity
     #: The model version that answers all rows of the job.
@@ -30,10 +30,10 @@ class Journal(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read(path: Path) -> Journal | None:
-    """Returns the journal at ``path``; None if there is none.
+    """Returns the journal in the file ``path``; None if the file does not exist.
 
     Raises:
-        JobError: the file is no journal of this version of Byline.
+        JobError: the file is no journal, or another version of Byline wrote it.
         OSError: the file can't be read.
     """
     try:
@@ -48,9 +48,10 @@ def read(path: Path) -> Journal | None:
 
 
 def write(path: Path, journal: Journal) -> None:
-    """Writes the journal. Whenever the process dies, the old or the new journal is at ``path``.
+    """Replaces the file ``path``, the old journal, by ``journal``.
 
-    Raises ``OSError``. The old journal then stays.
+    If the process dies meanwhile, the file has the whole old or the whole new journal. Raises
+    ``OSError`` if the new journal can't be written. The old journal then stays.
     """
     new = path.with_name(f"{path.name}.new")
     try:
@@ -66,10 +67,12 @@ def write(path: Path, journal: Journal) -> None:
 
 
 def check_same(found: Journal, input: Identity | None, explain: bool, part: Path) -> None:
-    """Checks that a journal is of the job that is about to go on.
+    """Checks that the present job has the input and the options of the journal ``found``.
+
+    ``part`` is the file with the results so far. The error texts name this file.
 
     Raises:
-        JobError: the input is another file, or has changed, or the options differ.
+        JobError: the input is another file, or has changed, or ``explain`` differs.
     """
     anew = f"to begin anew, remove {part}"
     if input is None:

@@ -1,4 +1,4 @@
-"""Opens the output of a file job, and finds out where an interrupted job goes on."""
+"""Opens the input and the output of a file job. Finds the journal of an interrupted job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from celery_app.file_job.readers.inputs import STANDARD, Identity, Input
 
 
 class Files(NamedTuple):
-    """The input and the output of a job."""
+    """The input and the output of a job, and the journal if the job was interrupted."""
 
     input: Input
     output: PartFile | Stream
@@ -25,15 +25,21 @@ class Files(NamedTuple):
 
     @property
     def identity(self) -> Identity | None:
-        """The identity of the input, if the job can go on after an interruption; else None."""
+        """The input's size, modification time and hash; None if the job can't go on later.
+
+        A job can go on after an interruption only if input and output are regular files.
+        """
         return self.input.identity if isinstance(self.output, PartFile) else None
 
 
 def open_files(data: str, out: str, explain: bool) -> Files:
-    """Opens the input ``data`` and the output ``out``: files, or ``-`` for the standard ones.
+    """Opens the input ``data`` and the output ``out``. Both are paths.
+
+    The path ``-`` means standard input or standard output.
 
     Raises:
-        JobError: one of them can't be used, or the output belongs to a job with another input.
+        JobError: the input or the output can't be used, or the output belongs to an interrupted
+            job with another input or other options.
     """
     input = Input(data)
     return Files(input, *_open_output(out, input, explain))
@@ -62,10 +68,10 @@ def _open_output(
 
 
 def _check_place(out: Path, input: Input) -> None:
-    """Refuses a folder, a file in a folder that does not exist, and the input itself.
+    """Checks that the path ``out`` can be an output.
 
     Raises:
-        JobError: the output is one of these.
+        JobError: ``out`` is a folder, is in a folder that does not exist, or is the input file.
     """
     if out.is_dir():
         raise JobError(f"{out}: a folder: name a file in it")

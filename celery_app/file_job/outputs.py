@@ -1,4 +1,4 @@
-"""The output of a file job: a part file that becomes the output at the end, or a stream."""
+"""Writes the output of a file job: a stream, or a file that appears when the job has finished."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from celery_app.file_job.results import Counts
 
 #: Seconds between two writes of the journal. A killed job repeats the rows of this time.
 CHECKPOINT_S = 1.0
-#: Milliseconds for which a stream waits for its reader before it looks whether the job was stopped.
+#: Milliseconds that a stream waits for its reader, between two checks whether the job was stopped.
 READER_MS = 200
 
 
 class Stream:
-    """An output that can't be taken back: the standard output, a pipe or a device."""
+    """An output that gets each result at once: the standard output, a pipe or a device."""
 
     def __init__(self, file: FileIO, name: str) -> None:
         self._file = file
@@ -40,14 +40,16 @@ class Stream:
     def write(self, lines: bytes, counts: Counts) -> None:
         """Writes the results of the next rows. Ends early if another thread closes the stream.
 
+        ``counts`` includes these rows.
+
         Raises:
-            JobError: nobody reads the output any more, or it can't be written.
+            JobError: the output has no reader any more, or can't be written.
         """
         left = memoryview(lines)
         try:
             while left and not self._closed:
                 if self._poll.poll(READER_MS):
-                    # A pipe takes so many bytes at once, and a larger write could wait for ever.
+                    # A ready pipe takes PIPE_BUF bytes at once. A larger write could block.
                     left = left[self._file.write(left[: select.PIPE_BUF]) or 0 :]
         except OSError as error:
             raise JobError(
@@ -58,25 +60,28 @@ class Stream:
             self.rows = counts.rows
 
     def finish(self) -> None:
-        """Does nothing: the results are out already."""
+        """Does nothing, because all results are written already."""
 
     def close(self) -> None:
-        """Ends a write that waits for the reader. The file stays open: it belongs to the caller."""
+        """Ends a :meth:`write` that waits for the output's reader. The file itself stays open."""
         self._closed = True
 
 
 class PartFile:
-    """A file beside the output that has the results so far. At the end it becomes the output.
+    """A file beside the output, with the results so far. At the end it becomes the output.
 
-    One thread at a time writes. Use :meth:`close` from any thread.
+    Only one thread at a time may write. Any thread may call :meth:`close`.
     """
 
     def __init__(self, out: Path, begun: Journal | None) -> None:
-        """Opens the part file of ``out``. ``begun`` is its journal, with which the job goes on.
+        """Opens the part file of the output ``out``, or makes a new one.
+
+        ``begun`` is the journal of an interrupted job that goes on; None for a new job.
 
         Raises:
-            JobError: another job writes this file, or the file is not what the journal says.
-            OSError: the file can't be written.
+            JobError: another job writes the part file or has just finished, or the part file is
+                shorter than the journal says.
+            OSError: the part file can't be written.
         """
         self._out = out
         self._part = part_of(out)
@@ -94,7 +99,10 @@ class PartFile:
             raise
 
     def _take(self, size: int) -> None:
-        """Locks the file, and cuts it to the results that the journal counts."""
+        """Locks the part file, and removes all bytes after the first ``size`` bytes.
+
+        These first bytes are the results that the journal counts.
+        """
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -113,19 +121,25 @@ class PartFile:
         self._file.seek(size)
 
     def _is_in_place(self) -> bool:
-        """Returns whether the open file is the part file, and not the output of a finished job."""
+        """Returns whether the open file still has the path of the part file.
+
+        If not, another job has finished, and has renamed or deleted the file.
+        """
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
         except FileNotFoundError:
             return False
 
     def keep_journal(self, begun: Journal) -> None:
-        """Makes the job one that can go on: from now on, ``begun`` is kept up to date on disk."""
+        """Writes the journal ``begun`` to disk, and keeps it up to date from now on.
+
+        With a journal on disk, the job can go on after an interruption.
+        """
         self._journal = begun
         self._save()
 
     def write(self, lines: bytes, counts: Counts) -> None:
-        """Appends the results of the next rows. ``counts`` includes these rows.
+        """Appends ``lines``, the results of the next rows. ``counts`` includes these rows.
 
         Raises:
             JobError: the disk is full, or the file can't be written. The job can go on later.
@@ -145,9 +159,9 @@ class PartFile:
                 raise self._unwritable(error) from None
 
     def finish(self) -> None:
-        """Puts the output in place, and removes the part file and the journal.
+        """Turns the part file into the output, in the output's format, and removes the journal.
 
-        Whenever the process dies, the output is the old file or the whole new one.
+        If the process dies meanwhile, the output is the old file or the complete new file.
 
         Raises:
             JobError: the output can't be written.
@@ -157,7 +171,7 @@ class PartFile:
                 os.fsync(self._file.fileno())
                 new = converted(self._part, self._out)
                 new.replace(self._out)
-                # Only now, because a job that is killed before goes on by its journal.
+                # Only now: a job that is killed before this line needs its journal to go on.
                 self._journal = None
                 self._part.unlink(missing_ok=True)
                 journal_of(self._out).unlink(missing_ok=True)
@@ -165,7 +179,7 @@ class PartFile:
                 raise self._unwritable(error) from None
 
     def close(self) -> None:
-        """Writes the journal a last time, unless the job has finished, and closes the file."""
+        """Closes the file. If the job has not finished, first updates the journal."""
         with self._lock:
             if self._file.closed:
                 return
@@ -176,7 +190,7 @@ class PartFile:
 
     def _save(self) -> None:
         assert self._journal is not None
-        # First the results, so that a journal never counts results that a power cut has taken.
+        # First the results, so that after a power cut the journal counts no lost results.
         os.fsync(self._file.fileno())
         journal.write(journal_of(self._out), self._journal)
         self._saved_at = time.monotonic()
@@ -188,17 +202,17 @@ class PartFile:
 
 
 def part_of(out: Path) -> Path:
-    """Returns the path of the part file of an output."""
+    """Returns the path of the part file, which has the results until the output is complete."""
     return out.with_name(f"{out.name}.part")
 
 
 def journal_of(out: Path) -> Path:
-    """Returns the path of the journal of an output."""
+    """Returns the path of the journal, from which an interrupted job goes on."""
     return out.with_name(f"{out.name}.journal")
 
 
 def write_all(file: FileIO, lines: bytes) -> None:
-    """Writes all bytes. Raises ``OSError``."""
+    """Writes all of ``lines`` to ``file``. Raises ``OSError``."""
     left = memoryview(lines)
     while left:
         left = left[file.write(left) or 0 :]

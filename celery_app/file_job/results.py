@@ -1,7 +1,7 @@
-"""The results of a file job: what the output has for each row, and how many there are of each kind.
+"""The results of a file job, one for each row, and the number of results of each kind.
 
-A result has the fields of an item in a bulk response of the HTTP API, without ``cached``. That
-field depends on what was asked before, so an interrupted job would have another output.
+A result has the fields of an item in a bulk response of the HTTP API, except ``cached``. The field
+``cached`` depends on earlier requests, so repeated rows would get another result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks.messages import Attribution, Failure, Outcome
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why a row has no attribution: ``code`` is stable, ``detail`` is for people."""
+    """Why a row has no attribution: a stable ``code`` for programs, a ``detail`` for people."""
 
     code: str
     detail: str
@@ -43,7 +43,10 @@ class RowAttribution(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """How far a job is, and what it has found. The journal keeps this object."""
+    """How far a job is: its place in the input, and the number of results of each kind.
+
+    The journal, a file beside the output, stores this object.
+    """
 
     #: Where the next row begins in the input, as ``Input.blocks`` takes it.
     offset: int = 0
@@ -56,7 +59,7 @@ class Counts(msgspec.Struct):
     errors: dict[str, int] = {}
 
     def add(self, outcomes: Iterable[Outcome], offset: int) -> None:
-        """Counts the outcomes of the next rows. The row after them begins at ``offset``."""
+        """Counts the outcomes of the next rows. The first row after these begins at ``offset``."""
         for outcome in outcomes:
             self.rows += 1
             if isinstance(outcome, Failure):
@@ -69,9 +72,9 @@ class Counts(msgspec.Struct):
 
 
 def encode(row: Row, outcome: Outcome, explain: bool) -> bytes:
-    """Returns the line of the output for a row, with its line break.
+    """Returns a row's result as a line of JSON, with the line break.
 
-    Without ``explain``, the line has no evidence, even if the cache has it.
+    Without ``explain``, leaves out the evidence, even if ``outcome`` has it from the cache.
     """
     return msgspec.json.encode(_result(row, outcome, explain)) + b"\n"
 

@@ -9,8 +9,9 @@ from celery_app.file_job.results import Counts
 def summary(counts: Counts, before: int, seconds: float, out: str) -> list[str]:
     """Returns the lines of the summary.
 
-    ``before`` is the number of rows that had their results before the job was interrupted, and
-    ``seconds`` is the time of the others. ``out`` is the output as the user named it.
+    ``before`` is the number of rows that had results when this process started: 0, unless the job
+    was interrupted before. ``seconds`` is the time that this process took. ``out`` is the output
+    as the user named it.
     """
     rate = (counts.rows - before) / seconds
     earlier = f", {before:,} of them before this start" if before else ""

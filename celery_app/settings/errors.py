@@ -21,10 +21,11 @@ def unknown(field: str, known: Sequence[str]) -> str:
 
 
 def in_words(error: str, values: Mapping[str, str], valid: Callable[[str], str]) -> str:
-    """Turns an error of msgspec into a text for users, which names the environment variable.
+    """Turns msgspec's error text into a text for users, which names the environment variable.
 
-    ``values`` maps fields to the values that were set. ``valid(field)`` describes the field's valid
-    values. The description is empty if msgspec's text ``error`` already says enough.
+    ``error`` is msgspec's text. ``values`` maps fields to the values that were set.
+    ``valid(field)`` returns a description of the field's valid values. If the description is empty,
+    the returned text has msgspec's reason instead.
     """
     # msgspec's text ends with the field's path, such as `$.field`.
     reason, _, place = error.partition(" - at `$.")

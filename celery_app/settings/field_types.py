@@ -30,7 +30,7 @@ Seconds = Positive
 def about(description: str, valid: str = "", **limits: Any) -> Meta:
     """Returns the metadata of a setting: its description for the documentation, and its limits.
 
-    msgspec checks the ``limits``, such as ``ge=1``. For a pattern, ``valid`` tells users what a
-    value must be.
+    msgspec checks the ``limits``, such as ``ge=1``. ``valid`` says in words what a value must be.
+    Give it with a regular expression, which msgspec's own error text would only quote.
     """
     return Meta(description=description, extra={VALID: valid} if valid else None, **limits)

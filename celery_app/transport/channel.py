@@ -86,8 +86,8 @@ class Channel(OneClientChannel):
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Adds to ``pipe`` the command that puts a task back into its queue.
 
-        ``entry`` is the task as kombu stores it in Redis. Raises an error if the task can't be
-        read.
+        ``entry`` is the task as kombu stores it in Redis. If ``leftmost`` is true, the task goes
+        behind all others, otherwise in front. Raises an error if the task can't be read.
         """
         # If a step raises an error, kombu's own method drops the task, and logs its whole content.
         task, exchange, route = read(entry)
@@ -113,7 +113,7 @@ class Channel(OneClientChannel):
         return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Closes the channel: acknowledges finished tasks, and requeues unfinished tasks."""
+        """Acknowledges finished tasks, requeues unfinished tasks, and closes the channel."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -232,7 +232,7 @@ class Channel(OneClientChannel):
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
         """Turns a task into a dead letter if the ``with`` block, which delivers the task, fails.
 
-        If Redis or the machine has caused the error, raises the error again instead.
+        If Redis or the machine causes an error, makes no dead letter, and raises the error.
         """
         try:
             yield

@@ -32,8 +32,8 @@ def claim_prefix(
 ) -> ClaimPrefix:
     """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
-    ``unacked_keys`` are the keys of kombu's hash and index of unacknowledged tasks. For
-    ``recorded``, see :class:`ClaimPrefix`.
+    ``unacked_keys`` are the keys of kombu's hash and index of unacknowledged tasks. ``recorded``
+    has 1 for each list whose tasks are to be recorded as unacknowledged, and 0 for the others.
     """
     keys = [*lists, *unacked_keys]
     return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], recorded)
@@ -76,14 +76,14 @@ class PriorityOrder:
         self._left_behind = 0
 
     def record(self, left_behind: bool) -> None:
-        """Records whether tasks were left in the lists when the worker last took tasks."""
+        """Records whether the worker's last claim left tasks in the lists."""
         self._left_behind = self._left_behind + 1 if left_behind else 0
 
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
         """Returns the priorities in the order in which the next claim takes tasks.
 
-        ``all_steps`` are all priorities, the highest first. If ``first_only`` is True, the returned
-        list has only the highest priority.
+        ``all_steps`` are all priorities, the most urgent first. If ``first_only`` is True, the
+        returned list has only the most urgent priority.
         """
         first, *others = all_steps
         if first_only:

@@ -22,16 +22,17 @@ class Poller(redis.MultiChannelPoller):
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Returns whether the response to the claim of ``channel`` is left unread for now.
+        """Returns whether the poller leaves the response to the claim of ``channel`` unread now.
 
-        The response is read when the worker has room for tasks.
+        The poller reads the response later, when the worker has room for tasks.
         """
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
         """Delivers tasks. Raises ``Empty`` if there are no tasks.
 
-        Before this method raises ``Empty``, it puts dead workers' tasks back into their queues.
+        Before it raises ``Empty``, this method puts the tasks of dead workers back into their
+        queues.
         """
         try:
             super().get(callback, timeout)

@@ -30,7 +30,10 @@ class QoS(redis.QoS):
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Records in this process that the worker holds a task. Redis has such a record already."""
+        """Records in this process, but not in Redis, that the worker holds a task.
+
+        The claim that took the task has recorded it in Redis already.
+        """
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
@@ -93,9 +96,9 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repairs the keys of tasks in Redis if another program or a person has changed them.
+        """Repairs the Redis keys that hold tasks, if another program or a person has changed them.
 
-        Without the repair, tasks in these keys might never be delivered again.
+        Without the repair, the tasks in these keys might never be delivered.
         """
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
@@ -106,7 +109,11 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Puts a task back into its queue. Turns a task that can't be read into a dead letter."""
+        """Puts an unacknowledged task back into its queue.
+
+        ``tag`` is the task's delivery tag. If ``leftmost`` is true, the task goes behind all other
+        tasks, otherwise in front of them. A task that can't be read becomes a dead letter.
+        """
         unreadable: list[tuple[Exception, int]] = []
 
         def restore(pipe: Any) -> None:

@@ -1,7 +1,7 @@
 """A transport for Celery's own commands and Flower. It removes private texts from task events.
 
-Events of Byline's workers hold no texts. With Celery's setting ``task_send_sent_event``, a client's
-events hold a repr of each task's arguments.
+Events from Byline's workers have no texts. But a client with Celery's setting
+``task_send_sent_event`` sends events with a repr of each task's arguments.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class BatchRunner:
     def __init__(
         self, task: AttributeTask, max_work: int, rest_queue: RestQueue, closed: threading.Event
     ) -> None:
-        """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`.
+        """``max_work`` limits the work of a batch, in units of one short message.
 
         The event ``closed`` is set when the worker ends. ``rest_queue`` takes back a large task
         after each of its batches except the last one.
@@ -183,8 +183,8 @@ class BatchRunner:
     def _store(self, batch: Batch) -> list[Traced]:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
-        If a separate cache can't be reached, requeues only the tasks whose clients want Celery's
-        result.
+        If the cache is a separate server and can't be reached, requeues the tasks whose clients
+        want Celery's result. The other tasks need only a reply, through the broker.
         """
         cooldown, outcomes, traced = self._task.cache_cooldown, [], []
         stored = not cooldown.resting
@@ -214,10 +214,11 @@ class BatchRunner:
 
     @contextmanager
     def _handling_errors(self, requests: Sequence[ChunkRequest], started: float) -> Iterator[None]:
-        """Catches any error of the ``with`` block, and then gives up the batch of ``requests``.
+        """Catches any error of the ``with`` block, which computes or stores a batch.
 
-        If Redis fails or the device is lost, the requests go back to the queue. After any other
-        error, the requests fail. ``started`` is the batch's monotonic start time in seconds.
+        If Redis fails or the device is lost, the ``requests`` of the batch go back to the queue.
+        After any other error, they fail. ``started`` is the batch's monotonic start time, in
+        seconds.
         """
         self.request_ids = [id for request in requests for id in request.request_ids]
         # Log lines within the block name the HTTP requests that brought the messages.
@@ -244,7 +245,7 @@ class BatchRunner:
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
         """Gives requests back to the queue after a pause, because their results can't be stored.
 
-        Waits during the pause if broker and cache are one server. With a separate cache, returns at
+        If broker and cache are one server, waits until the pause has ended. If not, returns at
         once, and another thread gives the requests back.
         """
         if self._task.has_separate_cache:  # meanwhile, other tasks can get their replies
@@ -274,8 +275,8 @@ class BatchRunner:
 def _isolating(request: ChunkRequest) -> Iterator[None]:
     """Catches and logs any error of the ``with`` block, so that other requests are handled.
 
-    The block reports the end of ``request`` to Celery. After an error, an unacknowledged request
-    goes back to the broker.
+    The block tells Celery that the task of ``request`` has ended. After an error, the task goes
+    back to the broker, unless it is acknowledged.
     """
     with about(request.request_ids):
         try:

@@ -46,7 +46,7 @@ def record_failure(
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    """Catches and logs any error of the block: a defect of tracing must not fail the messages."""
+    """Catches and logs any error of the ``with`` block, so that tracing fails no message."""
     try:
         yield
     except Exception:
@@ -123,8 +123,8 @@ def _version(batch: InFlightBatch) -> str:
 def _contexts(tracer: SpanTracer, requests: Sequence[ChunkRequest]) -> list[SpanContext]:
     """Returns the span contexts that the headers of the tasks contain.
 
-    First come the spans in which the tasks were sent, then the spans of the HTTP requests. Any
-    client can send any header, so invalid values are left out.
+    First come the spans in which the tasks were sent, then the spans of the HTTP requests. Leaves
+    out invalid values, because any client can send any header.
     """
     headers = [request.request_dict for request in requests]
     senders = [header.get(TRACEPARENT) for header in headers]

@@ -4,10 +4,10 @@ Celery receives tasks as usual, but gives a request for :data:`~tasks.messages.T
 :class:`Batcher` and not to the pool. The pool's one thread owns the model. When this thread is
 free, it takes as many waiting tasks as fit into one batch.
 
-The work of messages (:mod:`tasks.work`) limits a batch, and so the time that a batch takes. A task
-with more work than fits into a batch is computed in several batches, called passes. Batches of
-other tasks run between the passes. The outcomes of each pass are cached at once, and the task is
-acknowledged after the last pass.
+A batch has a limit of work (:mod:`tasks.work`), which grows with the number and length of its
+messages. This limits the time that a batch takes. A task with too much work for one batch is
+computed in several batches, called passes. Batches of other tasks run between the passes. The
+outcomes of each pass are cached at once. The task is acknowledged after its last pass.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Batcher:
         wait_s: float,
         max_wait_s: float,
     ) -> None:
-        """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`.
+        """``max_work`` limits the work of a batch, in units of one short message.
 
         A batch that is not full waits at most ``wait_s`` seconds for further tasks. The batcher
         takes more tasks only while it expects to finish all waiting tasks within ``max_wait_s``
@@ -104,9 +104,12 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether to take more tasks from the broker.
 
-        True if fewer than two batches wait, not counting low-priority tasks, and the waiting tasks
-        should be finished within ``max_wait_s`` seconds. All large tasks together count as one
-        batch at most, but must have less than :data:`MAX_LARGE_WORK` units of work.
+        True if all of these hold:
+
+        - The waiting tasks should be finished within ``max_wait_s`` seconds.
+        - The waiting tasks, except low-priority tasks, fill fewer than two batches. Here all large
+          tasks (with too much work for one batch) together count as one batch at most.
+        - The large tasks have less than :data:`MAX_LARGE_WORK` units of work.
         """
         if not self._waiting:  # the usual case: Celery's loop asks several times for each task
             return True
@@ -205,7 +208,7 @@ class Batcher:
         return self._memory_is_short and time.monotonic() > self._freed_at + FREE_S
 
     def _run_batches(self) -> None:
-        """Runs one batch. On some devices, also runs the batches that follow.
+        """Runs one batch. On a device that overlaps (an NVIDIA GPU), also runs the next batches.
 
         On such a device, the next batch begins before the previous batch is finished. If one of
         these two batches fails, the other batch is still finished.

@@ -12,9 +12,9 @@ from tasks.chunk_request import ChunkRequest
 
 
 class DelayedRequeue:
-    """Collects requests, and gives them back to the broker together.
+    """Collects requests, and gives them back to the broker together, after a fixed delay.
 
-    The requests go back a fixed number of seconds after the first of these requests was added.
+    The delay begins when the first of these requests is added.
     """
 
     def __init__(self, seconds: float) -> None:

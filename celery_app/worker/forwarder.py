@@ -1,8 +1,8 @@
 """The forwarder, which moves tasks to this worker's queue if no worker consumes their queue.
 
 Each worker consumes only the queue of its own model version. Celery's clients know no versions, and
-send tasks to :data:`~tasks.messages.QUEUE`. Workers of the rollout's current version move these
-tasks, and the tasks of versions without workers.
+send tasks to the common queue, :data:`~tasks.messages.QUEUE`. The workers of the version that gets
+new messages move these tasks to their queue, and also the tasks of versions without workers.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Forwarder:
     ) -> None:
         """``version()`` returns the model version that this worker serves.
 
-        ``worker_registry`` must be the object with which this worker registers, because this object
-        knows how long Redis has been reachable.
+        ``worker_registry`` must be the same object that registers this worker, because this object
+        records how long Redis has been reachable.
         """
         self._client = client
         self._version = version
@@ -71,9 +71,9 @@ class Forwarder:
             stop.wait(REST_S)
 
     def _delete_wrong_types(self) -> bool:
-        """Removes values of a wrong type from the queues' keys. Returns whether there were any.
+        """Deletes or renames keys of queues that do not hold a list.
 
-        A key of a queue must hold a list. A key with another value is deleted or renamed.
+        Returns whether there was such a key.
         """
         try:
             names = self._worker_registry.look().lists

@@ -109,9 +109,10 @@ class Housekeeping:
             logger.warning("expired pending results can't be deleted yet: %s", error)
 
     def expire_kept_texts(self) -> None:
-        """Deletes the kept texts (messages with feedback) whose days have ended.
+        """Deletes the kept texts (messages with feedback) that have expired.
 
-        Does so even if ``BYLINE_KEEP_FEEDBACK`` is not set any more, so that texts kept before end.
+        Does this even while ``BYLINE_KEEP_FEEDBACK`` is not set, because texts may have been kept
+        when it was set.
         """
         try:
             self._kept_texts.expire()
@@ -125,9 +126,9 @@ class Housekeeping:
             raise SystemExit(1)
 
     def _excess_size(self) -> int:
-        """Returns the worker's memory use, in bytes, if this use has reached the worker's limit.
+        """Returns the worker's memory use in bytes if it has reached the memory limit, otherwise 0.
 
-        Returns 0 if the worker uses less, or has no limit.
+        Also returns 0 if the worker has no limit.
         """
         # Resident memory is cheap to read, and never less than the memory that the limit is for.
         if self._limit is None or processes.resident(os.getpid()) < self._limit:

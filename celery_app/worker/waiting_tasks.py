@@ -23,8 +23,8 @@ LOW_PRIORITY_DIVISOR = 4
 class LargeTask:
     """A task that needs several batches (passes), with batches of other tasks between them.
 
-    A large task has too much work for one batch, or a worker died while it had the task. In the
-    second case, the messages are tried one at a time.
+    A task is large if it has too much work for one batch, or if a worker died while it had the
+    task. After such a death, the messages are tried one at a time.
     """
 
     request: ChunkRequest
@@ -52,7 +52,7 @@ class WaitingTasks:
     """
 
     def __init__(self, max_work: int) -> None:
-        """``max_work`` limits the work of a batch, in units of :mod:`tasks.work`."""
+        """``max_work`` limits the work of a batch, in units of one short message."""
         self._max_work = max_work
         self._urgent: deque[ChunkRequest] = deque()
         self._low_priority: deque[ChunkRequest] = deque()
@@ -84,8 +84,9 @@ class WaitingTasks:
     def take(self) -> NextBatch:
         """Removes the next batch from the waiting tasks, and returns it.
 
-        The batch has whole small tasks, with at most ``max_work`` of work, or a part of one large
-        task. A second delivery of a task goes into a later batch.
+        The batch has whole small tasks, with at most ``max_work`` units of work, or it is a part of
+        one large task. If the same task was delivered twice, the second delivery stays for a later
+        batch.
         """
         if self._large and (self._large_next or not (self._urgent or self._low_priority)):
             self._large_next = False
@@ -137,17 +138,17 @@ class WaitingTasks:
 
     @property
     def urgent_work(self) -> int:
-        """The work of the small urgent tasks, in units of :mod:`tasks.work`."""
+        """The work of the urgent tasks that are not large, in units of one short message."""
         return sum(request.work for request in tuple(self._urgent))
 
     @property
     def low_priority_work(self) -> int:
-        """The work of the small low-priority tasks, in units of :mod:`tasks.work`."""
+        """The work of low-priority tasks that are not large, in units of one short message."""
         return sum(request.work for request in tuple(self._low_priority))
 
     @property
     def large_work(self) -> int:
-        """The remaining work of tasks too large for one batch, in units of :mod:`tasks.work`."""
+        """The remaining work of tasks too large for one batch, in units of one short message."""
         return sum(each.progress.work for each in tuple(self._large) if self._is_large(each))
 
     @property
@@ -155,7 +156,7 @@ class WaitingTasks:
         """The remaining work of tasks that fit into a batch, but are computed message by message.
 
         A task is computed in this way if a worker died while it had the task. The work is in units
-        of :mod:`tasks.work`.
+        of one short message.
         """
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 

@@ -64,10 +64,11 @@ class Admission:
         messages: Sequence[ValidMessage | Failure],
         outcomes: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
-        """Returns a chunk's outcomes by the message ids that the client computed.
+        """Returns the outcomes of a chunk in a mapping from the client's message ids.
 
-        ``outcomes`` has the outcomes by this worker's ids. The result is empty if client and worker
-        have the same ids.
+        A message id depends on the model version. So a client that named another version has other
+        ids than this worker. ``outcomes`` maps this worker's ids to outcomes. The result is empty
+        if client and worker have the same ids.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

@@ -139,8 +139,8 @@ def outcome_for(message: ValidMessage, outcomes: dict[str, Outcome]) -> Outcome:
 
 
 def failures_by_id(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, Outcome]:
-    """Returns one mapping for all chunks, from a message's id to the message's failure.
+    """Returns the failures of all chunks in one mapping, with the message ids as keys.
 
-    ``outcomes`` has the failures of each chunk. Leaves out failures without a message id.
+    ``outcomes`` has a list of failures for each chunk. Leaves out failures without a message id.
     """
     return {outcome.id: outcome for chunk in outcomes for outcome in chunk if outcome.id}

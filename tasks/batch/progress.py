@@ -42,7 +42,7 @@ class Progress:
 
     @property
     def work(self) -> int:
-        """The work of the messages that have no outcome yet, in units of :mod:`tasks.work`."""
+        """The work of the messages without an outcome, in units of one short message."""
         return self._work[-1] - self._work[len(self.outcomes)]
 
     @property
@@ -53,8 +53,8 @@ class Progress:
     def part(self, work: int) -> Chunk:
         """Returns a smaller chunk, called a part, with the next messages that have no outcome yet.
 
-        ``work`` limits the part's work, in units of :mod:`tasks.work`. The part has at least one
-        message.
+        ``work`` limits the part's work, in units of one short message. The part has at least one
+        message, even if this message has more work.
         """
         start = len(self.outcomes)
         end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)

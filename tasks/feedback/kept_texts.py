@@ -1,7 +1,8 @@
 """The kept texts: messages with their true authors, from which the next model version learns.
 
-The keys have no time to live, so that a full Redis does not evict them. Each text ends at a time of
-its own, and the texts that end first make way for new texts once all take too much memory.
+The Redis keys have no time to live, so that a full Redis does not evict them. Instead, each text
+has a time at which it expires. If all texts take too much memory, those that expire first are
+deleted when new texts come.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _KEEP, _EXPIRE, _ERASE = map(_script, ("keep_text", "expire_kept", "erase_kept")
 
 
 class LabelledText(msgspec.Struct, array_like=True, frozen=True):
-    """A kept text, with the true author that feedback has named."""
+    """A kept text, with the true author that a client has named in its feedback."""
 
     #: Unix time, in seconds, until which the text is kept.
     until: float
@@ -79,8 +80,9 @@ class KeepLimits(NamedTuple):
         """Returns the Redis command that keeps the text of a message with feedback.
 
         ``label`` is the Redis key of the message's true author. ``id`` is the message id under
-        which the worker stored the text. Redis responds with the outcome, a value of the metric
-        ``byline_feedback_texts``, or ``unchanged``; and with the number of texts that made way.
+        which the worker stored the text. Redis responds with two values: what happened to the text,
+        as a word, and the number of older texts that were deleted to make room. The word is
+        ``unchanged``, or one that the metric ``byline_feedback_texts`` has as a label.
         """
         ends = time.time() + self.seconds
         keys = (label, TEXT + id, KEPT, ENDS)
@@ -95,7 +97,7 @@ class KeptTexts:
         self._now = now
 
     def all(self) -> Kept:
-        """Returns all kept texts whose time has not ended."""
+        """Returns all kept texts that have not expired."""
         texts, unreadable, now = [], 0, self._now()
         for _, raw in self._records():
             text = _read(raw)
@@ -106,9 +108,9 @@ class KeptTexts:
         return Kept(sorted(texts, key=lambda text: text.until), unreadable)
 
     def erase(self, author: str) -> int:
-        """Deletes all kept texts of ``author``, a name in the canonical form.
+        """Deletes all kept texts of ``author``, and returns their number.
 
-        Returns the number of deleted texts.
+        ``author`` must be in the form that :func:`tasks.messages.parse_author` returns.
         """
         erased = 0
         # Again, because feedback may have changed a record after this method has read it.
@@ -119,9 +121,9 @@ class KeptTexts:
         return erased
 
     def expire(self) -> int:
-        """Deletes texts whose time has ended, at most :data:`MAX_EXPIRED`. Returns their number.
+        """Deletes up to :data:`MAX_EXPIRED` expired texts, and returns their number.
 
-        Any process may call this, every few seconds.
+        Any process may call this method, every few seconds.
         """
         return int(self._eval(_EXPIRE, str(self._now()), MAX_EXPIRED))
 
@@ -136,7 +138,7 @@ class KeptTexts:
     def _records(self) -> Iterator[tuple[bytes, bytes]]:
         """Yields the id and the record of each kept text.
 
-        A key of a wrong type counts as one record that can't be read.
+        If the key of the records holds a wrong type, yields one record that can't be read.
         """
         try:
             for id, raw in self._client.hscan_iter(KEPT, count=BATCH):

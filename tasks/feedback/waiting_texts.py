@@ -1,6 +1,6 @@
 """Stores the texts of attributed messages until clients can no longer send feedback on them.
 
-Feedback names a message by its id only, so that without these texts nothing could be kept.
+Feedback has only the id of a message. The text is needed to keep the message for training.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _PUT = own_script("put_results")
 
 
 class WaitingTexts:
-    """Writes the texts of attributed messages to Redis, with the time to live of attributions."""
+    """Writes the texts of attributed messages to Redis. They expire when the attributions do."""
 
     def __init__(self, ttl_s: int) -> None:
         self._ttl_s = ttl_s
 
     def put(self, pipe: Pipeline, texts: Mapping[str, str]) -> None:
-        """Queues a command on ``pipe`` that stores ``texts``, which are by message id.
+        """Queues a command on ``pipe`` that stores ``texts``. The caller executes the pipeline.
 
-        The caller executes the pipeline.
+        ``texts`` maps message ids to texts.
         """
         if texts:
             names = [TEXT + id for id in texts]

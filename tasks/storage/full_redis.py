@@ -126,9 +126,10 @@ class PersistentPipeline(Pipeline):
 
 
 def _final_response(first: Any, second: Any) -> Any:
-    """Returns the response that counts for a command that was sent again as a script.
+    """Returns the response that the caller of a repeated command gets.
 
-    ``first`` is the response to the command, or its error. ``second`` is the response to the
-    script, or its error. ``first`` counts only if Redis does not know the flag ``allow-oom``.
+    ``first`` is the response to the command itself, and ``second`` the response to the script that
+    repeated the command. Each may be an error. Returns ``second``, unless Redis does not know the
+    flag ``allow-oom`` and so could not run the script.
     """
     return first if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

@@ -11,7 +11,8 @@ FOLDER = Path(__file__).with_name("lua")
 def read_script(path: Path, *shared: str) -> str:
     """Returns the text of the script in ``path``, without comments and indentation.
 
-    ``shared`` has names of files of this package. Their functions come before the script.
+    ``shared`` names Lua files of this package, without ``.lua``. Their text is put before the
+    script, so that the script can call their functions.
     """
     files = [FOLDER / f"{name}.lua" for name in shared] + [path]
     # Redis reads and hashes the script at each call, so a short script saves time.
@@ -20,5 +21,5 @@ def read_script(path: Path, *shared: str) -> str:
 
 
 def own_script(name: str, *shared: str) -> str:
-    """Returns the text of this package's script ``name``; see :func:`read_script`."""
+    """Returns the text of the script ``name`` in this package, as :func:`read_script` does."""
     return read_script(FOLDER / f"{name}.lua", *shared)

@@ -54,9 +54,9 @@ def add_command(
 ) -> list[str | bytes | float]:
     """Returns the Redis command that adds pending results and queues their task.
 
-    ``ids`` are message ids. The results are kept until the Unix time ``until``. If ``task`` is
-    empty, Redis only adds the results. If more than ``max_results`` results would be pending, Redis
-    only queues the task, and responds 0, not 1.
+    ``ids`` are the ids of the task's messages. Redis keeps the results until the Unix time
+    ``until``, and responds 1. If more than ``max_results`` results would be pending, Redis adds
+    none, only queues the task, and responds 0. If ``task`` is empty, no task is queued.
     """
     # One step writes results and task, so that no crash leaves one without the other.
     keys = [PROMISES, queue] if task else [PROMISES]
@@ -66,8 +66,8 @@ def add_command(
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
     """Returns the Redis command that stores outcomes as the values of their pending results.
 
-    ``outcomes`` has each outcome under the message id that the client knows. An outcome without a
-    pending result is not stored.
+    ``outcomes`` maps the message ids that clients know to outcomes. An outcome without a pending
+    result is not stored.
     """
     return _with_outcomes(_KEEP, outcomes)
 
@@ -120,8 +120,8 @@ class PendingResults:
 
         ``max_results()`` returns the upper bound of the number of pending results.
 
-        ``lists()`` returns the names of the Redis lists of all queues; empty if these are not
-        known.
+        ``lists()`` returns the names of the Redis lists of all queues. The sequence is empty if the
+        names are not known.
         """
         self._broker = broker
         self._cache = cache
@@ -130,10 +130,10 @@ class PendingResults:
         self._lists = lists
 
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
-        """Adds a pending result for each of ``ids``, and queues their task in the same step.
+        """Adds a pending result for each message id, and queues the task in the same step.
 
         If ``task`` is empty, only adds the results. If there would be too many pending results,
-        only queues the task, and returns False.
+        only queues the task, and returns False; otherwise returns True.
         """
         until = time.time() + self._ttl_s
         return bool(await self._broker(*add_command(ids, until, self._max_results(), queue, task)))
@@ -227,9 +227,9 @@ class PendingResults:
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Returns the values that Redis has for ``keys``, and the error of Redis.
+    """Returns the values that Redis has for ``keys``, and None as the error.
 
-    If Redis answers, the error is None. If Redis fails, each value is None.
+    If Redis fails, returns None for each key, and the error.
     """
     try:
         return await call("MGET", *keys), None

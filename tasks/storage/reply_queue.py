@@ -37,9 +37,9 @@ class ReplyQueue:
     ) -> None:
         """Queues the replies to ``chunks`` on ``pipe``, after the commands that store results.
 
-        Does nothing if broker and cache are two servers. ``promised`` has the outcomes by all ids
-        that clients may ask for. ``pipe`` must support the option ``then`` of a command: a function
-        that the pipeline calls with the command's response.
+        Does nothing if broker and cache are two servers. ``promised`` maps every message id that a
+        client may ask for to its outcome. ``pipe`` must support the option ``then`` of a command: a
+        function that the pipeline calls with the command's response.
         """
         if self.apart:
             return
@@ -58,7 +58,7 @@ class ReplyQueue:
         """Sends the replies now if broker and cache are two servers. Raises ``RedisError``.
 
         If broker and cache are one server, does nothing: :meth:`queue` has queued the replies.
-        For ``promised``, see :meth:`queue`.
+        ``promised`` maps every message id that a client may ask for to its outcome.
         """
         if not self.apart:
             return
@@ -69,10 +69,10 @@ class ReplyQueue:
         self._keep(promised, values)
 
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
-        """Stores the outcomes that have a pending result.
+        """Stores those outcomes in ``promised`` whose message has a pending result.
 
-        ``values`` has the value in Redis for each id of ``promised``. A value is None if there is
-        no pending result, and empty if the result is still pending.
+        ``values`` has what Redis holds for each id in ``promised``: None if the message has no
+        pending result, empty bytes if the result has no outcome yet, otherwise an outcome.
         """
         pairs = zip(promised.items(), values, strict=False)
         pending = {id: outcome for (id, outcome), value in pairs if value is not None}

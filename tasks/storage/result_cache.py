@@ -79,9 +79,9 @@ class AttributionCache:
             pipe.execute_command("EVAL", _PUT, len(names), *names, self._ttl_s, *values)
 
     def count_trial(self, id: str) -> int:
-        """Counts one more trial of a message. Returns the number of trials, including this trial.
+        """Counts one more trial of a message, and returns the number of trials so far.
 
-        A trial computes a message alone. The trial must be counted before it begins, because a
+        In a trial, the message is computed alone. Call this method before the trial, because the
         trial may kill the worker.
         """
         try:
@@ -97,7 +97,7 @@ class AttributionCache:
         return int(trials)
 
     def put_tried(self, outcome: Outcome) -> None:
-        """Stores the outcome of a message tried alone. Deletes the message's count of trials."""
+        """Stores the outcome of a trial, and deletes the message's count of trials."""
         with self._client.pipeline() as pipe:
             self.put(pipe, [outcome])
             pipe.delete(ATTEMPTS + outcome.id)

@@ -1,7 +1,8 @@
 """Handles Redis keys that hold a wrong type, such as a string where Byline stores a list.
 
-Commands on such a key fail for ever, so Byline deletes the key. A key without Byline's prefix may
-be another application's, so Byline renames that key to ``byline:wrong_type:…``.
+Commands on such a key always fail, so Byline deletes the key. A key without Byline's prefix may
+belong to another application, so Byline does not delete it, but renames it to
+``byline:wrong_type:…``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def without_wrong_types(responses: Sequence[Any]) -> list[Any]:
 
 
 def get(client: Redis, key: str) -> bytes | None:
-    """Returns the string that Redis has under a key; None if the key is absent or holds no string.
+    """Returns the string that a Redis key holds; None if the key is absent or holds another type.
 
     Raises ``redis.RedisError``.
     """

@@ -1,1 +1,1 @@
-"""Readers of the input of a file job: JSON lines, CSV and Parquet, in blocks of rows."""
+"""Reads the input of a file job, JSON lines, CSV or Parquet, in blocks of rows."""

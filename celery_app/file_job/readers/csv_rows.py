@@ -18,7 +18,7 @@ from tasks.errors import TooLarge
 
 #: The delimiters that the header decides between.
 DELIMITERS = ",;\t|"
-#: Columns with the row's own name. The first of these that the header has is used.
+#: Columns that may have the row's own name. The first one that the header has is used.
 REFS = ("ref", "id")
 
 
@@ -27,7 +27,7 @@ class _TooLong(Exception):
 
 
 class _Decoded:
-    """The lines of a CSV file as strings. A byte that is not UTF-8 becomes a lone surrogate."""
+    """Decodes the lines of a CSV file. A byte that is not UTF-8 becomes a lone surrogate."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -48,12 +48,13 @@ class _Decoded:
 
 
 def csv_rows(file: RawIOBase, start: int, name: str) -> Iterator[Block]:
-    """Yields the rows of a CSV file in blocks, from the byte ``start`` on. 0 is the first row.
+    """Yields the rows of a CSV file in blocks.
 
-    ``name`` is the file's name in errors. If ``start`` is not 0, the file must be seekable.
+    ``start`` is the byte at which the first row to yield begins; 0 means the first row after the
+    header. If ``start`` is not 0, the file must be seekable. ``name`` is the file's name in errors.
 
     Raises:
-        JobError: the header can't be read, or has no column ``text``.
+        JobError: the header can't be read, or does not have exactly one column ``text``.
     """
     csv.field_size_limit(MAX_LINE_BYTES)
     lines = Lines(file)
@@ -68,7 +69,7 @@ def csv_rows(file: RawIOBase, start: int, name: str) -> Iterator[Block]:
 
 
 def _first_line(lines: Lines, name: str) -> str | None:
-    """Returns the first line; None if the file is empty. Raises ``JobError`` if it is too long."""
+    """Returns the first line; None if there is none. Raises ``JobError`` if it is too long."""
     try:
         return next(_Decoded(lines), None)
     except _TooLong:
@@ -77,11 +78,11 @@ def _first_line(lines: Lines, name: str) -> str | None:
 
 
 def _header(line: str, name: str) -> tuple[str, list[str]]:
-    """Returns the delimiter and the names of the columns.
+    """Returns the delimiter and the names of the columns of the header ``line``.
 
     Raises:
-        JobError: the header has no column ``text``, with any of :data:`DELIMITERS`; or two; or it
-            ends with CR alone.
+        JobError: no delimiter gives a column ``text``, or two columns have this name, or the lines
+            of the file end with CR alone.
     """
     try:
         found = [(each, next(csv.reader([line], delimiter=each), [])) for each in DELIMITERS]
@@ -127,7 +128,10 @@ def _row(cells: list[str], header: list[str]) -> Row:
 
 
 def _ref(fields: dict[str, str]) -> Raw | UnsetType:
-    """Returns the row's own name as a JSON string; UNSET if it is missing, or not UTF-8."""
+    """Returns a row's own name, from the column ``ref`` or ``id``, as a JSON string.
+
+    Returns UNSET if the row has no such cell, or if the cell is not UTF-8.
+    """
     named = next((fields[column] for column in REFS if column in fields), None)
     if named is None or not _is_utf8(named):
         return UNSET

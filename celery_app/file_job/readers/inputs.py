@@ -34,7 +34,7 @@ _OTHER = (
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What tells a file from another, or from the same file after a change."""
+    """The size, modification time and hash that show whether a file is still the same."""
 
     size: int
     modified_ns: int
@@ -43,7 +43,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Input:
-    """The input of a job. Reads it from any row on, if it is a regular file."""
+    """The input of a job. A regular file can be read from any row on, other inputs only once."""
 
     def __init__(self, given: str) -> None:
         """Opens the file ``given``, or the standard input for ``-``.
@@ -64,7 +64,7 @@ class Input:
 
     @property
     def size(self) -> int | None:
-        """The size in the unit of ``Block.end``: bytes, or rows of Parquet; None if unknown."""
+        """The size of the input: bytes, or rows of Parquet; None if it is no regular file."""
         if self.identity is None:
             return None
         if self._format == "parquet":
@@ -74,7 +74,10 @@ class Input:
         return self.identity.size
 
     def blocks(self, start: int) -> Iterator[Block]:
-        """Yields the rows in blocks. ``start`` is 0, or the ``end`` of an earlier block."""
+        """Yields the rows in blocks, from the place ``start`` on.
+
+        ``start`` is 0 for the first row. Otherwise it is the field ``end`` of an earlier block.
+        """
         if self._format == "csv":
             return csv_rows(self._file, start, self.name)
         if self._format == "parquet":
@@ -123,7 +126,9 @@ class Input:
 
 
 def check_parquet(name: str) -> None:
-    """Checks that the package for Parquet is installed. ``name`` is the file that needs it.
+    """Checks that pyarrow, the package for Parquet, is installed.
+
+    ``name`` is the Parquet file, for the error text.
 
     Raises:
         JobError: the package is missing.

@@ -48,7 +48,7 @@ def _rows(lines: Lines) -> Iterator[tuple[Row, int]]:
 
 
 def parsed(line: bytes) -> Row:
-    """Returns the row that a line holds. If the line can't be used, the row says why."""
+    """Returns the row that a line of JSON holds. If the line can't be used, the row says why."""
     try:
         return _row(_decoder.decode(line))
     except msgspec.ValidationError as error:
@@ -62,11 +62,11 @@ def parsed(line: bytes) -> Row:
 
 
 def _row(fields: _Fields) -> Row:
-    """Returns the row. Raises ``UnicodeDecodeError`` if its ref is not UTF-8."""
+    """Makes a row from a line's fields. Raises ``UnicodeDecodeError`` if ``ref`` is not UTF-8."""
     ref = fields.id if fields.ref is UNSET else fields.ref
     if isinstance(ref, Raw):
         ref = ref.copy()  # else the whole line stays in memory
-        bytes(ref).decode()  # msgspec does not check what it leaves as it is
+        bytes(ref).decode()  # msgspec does not check whether raw JSON is UTF-8
     if isinstance(fields.text, str):
         return Row(fields.text, ref)
     if fields.text is UNSET:

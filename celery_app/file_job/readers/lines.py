@@ -1,4 +1,4 @@
-"""Reads the lines of a file as bytes. Counts the bytes, and bounds the memory that a line takes."""
+"""Reads the lines of a file as bytes. Counts the bytes, and skips lines that are too long."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ MAX_LINE_BYTES = 16 * 2**20
 
 
 class Lines:
-    """The lines of a file, from the file's present position on, without their line breaks.
+    """Yields the lines of a file as bytes, from the file's present position on, without the LF.
 
-    An item is None in place of a line that is longer than ``MAX_LINE_BYTES``.
+    Yields None in the place of a line that is longer than ``MAX_LINE_BYTES``.
     """
 
     def __init__(self, file: RawIOBase, offset: int = 0) -> None:
         """``offset`` is the file's present position in bytes."""
         self._file = file
-        #: Where the line after the last one begins, in bytes.
+        #: Position in bytes at which the next line begins.
         self.offset = offset
         #: Whether the next line needs another read, for which a pipe may have to wait.
         self.at_pause = False

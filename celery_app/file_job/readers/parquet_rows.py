@@ -20,17 +20,17 @@ _NO_VALUE = (ValueError, OverflowError)
 
 
 def count(file: FileIO, name: str) -> int:
-    """Returns the number of rows. Raises the errors of :func:`parquet_rows`."""
+    """Returns the number of rows of a Parquet file. Raises ``JobError`` if it can't be read."""
     return int(_opened(file, name).metadata.num_rows)
 
 
 def parquet_rows(file: FileIO, start: int, name: str) -> Iterator[Block]:
-    """Yields the rows of a Parquet file in blocks, from row number ``start`` on, counted from 0.
+    """Yields the rows of a Parquet file in blocks, from row number ``start`` on.
 
-    ``name`` is the file's name in errors.
+    The first row of the file is row 0. ``name`` is the file's name in errors.
 
     Raises:
-        JobError: the file is no Parquet, or has no column ``text``, or two.
+        JobError: the file is no Parquet file, or does not have exactly one column ``text``.
     """
     try:
         yield from in_blocks(_rows(_opened(file, name), start), lambda: False)
@@ -57,7 +57,7 @@ def _damaged(name: str, error: Exception) -> JobError:
 
 
 def _rows(file: ParquetFile, start: int) -> Iterator[tuple[Row, int]]:
-    """Yields each row with the number of the next row."""
+    """Yields the rows from row number ``start`` on, each with the number of the next row."""
     columns = ["text", *[each for each in REFS if each in file.schema_arrow.names][:1]]
     groups, number = _groups(file, start)
     for batch in file.iter_batches(BLOCK_ROWS, row_groups=groups, columns=columns):
@@ -83,7 +83,10 @@ def _single_row(batch: RecordBatch, columns: list[str]) -> Row:
 
 
 def _groups(file: ParquetFile, start: int) -> tuple[list[int], int]:
-    """Returns the row groups from the one with the row ``start`` on, and its first row's number."""
+    """Returns the indices of the row groups to read, and the number of their first row.
+
+    The first of these row groups has the row number ``start``.
+    """
     first = number = 0
     sizes = [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)]
     while first < len(sizes) and number + sizes[first] <= start:

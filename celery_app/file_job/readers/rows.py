@@ -1,4 +1,4 @@
-"""The rows of an input file, in blocks. A block is what the job sends with one call."""
+"""The rows of an input file, in blocks. A block is a group of rows that the job sends together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK_SIZE = 256
 
 
 class Row(NamedTuple):
-    """One row of the input: its text, or why the text can't be used."""
+    """One row of the input: its text, or the reason why the row can't be sent."""
 
     text: str
     #: The row's own name in JSON, which its result repeats.
@@ -29,25 +29,29 @@ class Row(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Rows that follow each other in the input."""
+    """Consecutive rows of the input, which the job sends together."""
 
     rows: list[Row]
-    #: Where the first row after the block begins, as the reader counts.
+    #: Where the first row after the block begins: a byte position, or a row number of Parquet.
     end: int
     #: Size of the texts, in units of :mod:`tasks.work`.
     size: int
 
 
 def unusable(detail: str, ref: Raw | UnsetType = UNSET, code: str = InvalidMessage.code) -> Row:
-    """Returns a row that can't be sent. ``code`` is an error code of the HTTP API."""
+    """Returns a row that can't be sent, with the reason ``detail``.
+
+    ``code`` is the error code that the HTTP API has for this reason.
+    """
     return Row("", ref, Failure("", code, detail))
 
 
 def in_blocks(rows: Iterable[tuple[Row, int]], at_pause: Callable[[], bool]) -> Iterator[Block]:
-    """Yields the rows in blocks.
+    """Gathers rows into blocks, and yields the blocks.
 
-    Each row comes with the place where the next row begins. ``at_pause`` tells whether the next row
-    may have to be waited for: a block ends there, so that a slow input gets its results.
+    Each item of ``rows`` is a row, and the place where the next row begins. ``at_pause()`` returns
+    whether the input may have no further row yet. If so, the block ends, so that the rows read so
+    far need not wait for a slow input.
     """
     block: list[Row] = []
     total = end = 0

@@ -33,8 +33,9 @@ class MalformedStep(bootsteps.StartStopStep):
 def _checking_headers(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
     """Returns a function that checks a task's headers, and then calls ``refuse``.
 
-    ``refuse`` is Celery's ``on_unknown_task``, which marks a task with an unknown name as failed.
-    For this, ``on_unknown_task`` needs the id in the task's headers.
+    ``refuse`` is Celery's ``on_unknown_task``. It marks a task with an unknown name as failed, and
+    needs the task id in the headers. The check raises ``Malformed`` if, for example, the id is
+    missing.
     """
 
     def checked(body: Any, message: Any, error: Exception) -> None:

@@ -42,8 +42,8 @@ WRONG_SETTINGS = 2
 class ModelStep(bootsteps.StartStopStep):
     """Starts the model in the pool's one thread, and gives Byline's tasks to the batcher.
 
-    A worker that says "ready" has a warm model. If the model can't start, the worker ends: with
-    status 2 for an unusable model, otherwise 1.
+    Celery logs "ready" only after the model is loaded and warm. If the model can't start, the
+    worker ends. Its exit status is 2 if the model is unusable, otherwise 1.
     """
 
     requires = (Pool,)

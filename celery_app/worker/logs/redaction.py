@@ -1,7 +1,7 @@
 """Keeps message texts out of Celery's log.
 
-Celery logs the whole body and headers of a task that it discards. Celery's debug log shows the
-arguments of tasks. All these may hold message texts.
+Celery logs the whole body and the headers of a task that it discards. Celery's debug log shows the
+arguments of tasks. Bodies, headers and arguments may hold message texts.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def set_up(form: Format) -> None:
 def _log_warnings() -> None:
     """Writes Python's warnings to the log, as lines of JSON.
 
-    The warnings get a log handler of their own. Celery's handler would be too late: if Celery runs
-    as root, it warns before it sets up its log.
+    The warnings have a log handler of their own, because Celery installs its handlers too late. If
+    Celery runs as root, it issues a warning before it installs them.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
