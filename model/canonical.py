@@ -1,7 +1,8 @@
 """Checks texts and authors' names, and returns their canonical form.
 
-Training, the api, the workers, Celery's clients and feedback all use this module. So texts and
-names have the same form everywhere.
+The canonical form is Unicode NFC, with one kind of line break and no white space at the ends.
+Training, the api, the workers, Celery clients and feedback all use this module, so that a text or
+a name has the same form everywhere.
 """
 
 from __future__ import annotations
@@ -75,7 +76,12 @@ def parse_text(text: object, max_characters: int) -> str:
 
 
 def parse_author(name: object) -> str:
-    """Checks an author's name, and returns its canonical form. Raises :class:`InvalidText`."""
+    """Checks an author's name, and returns its canonical form.
+
+    Raises:
+        InvalidText: the name breaks a rule of :func:`parse_text`, or has more than ``MAX_NAME``
+            characters.
+    """
     try:
         return parse_text(name, MAX_NAME)
     except InvalidText as error:

@@ -66,9 +66,9 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    ``probabilities`` has the shape (messages, authors). ``unseen`` comes from
-    :func:`model.ngram.novelty.reference`. To detect drift, the monitor compares the traffic with
-    the figures under the result's key ``reference``.
+    ``probabilities`` has the shape (messages, authors). ``unseen`` has the mean and the standard
+    deviation of the messages' shares of n-grams that training never saw. To detect drift, the
+    monitor compares the traffic with the figures under the result's key ``reference``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -97,8 +97,8 @@ def quality_details(
 def worth(card: ModelCard) -> str:
     """Returns sentences about the model's accuracy on the held-out messages.
 
-    The sentences give a range for the accuracy, and name the authors who are hardly ever found. If
-    there are too few messages, or the baseline is better on the tuning fold, the sentences say so.
+    The sentences give a range for the accuracy, and name the authors whom the model hardly ever
+    finds. They also warn of too few messages, and of a baseline (a linear SVM) that is better.
     """
     sentences = (*_accuracy(card), *_confidence(card), *_rare(card), *_behind(card))
     return " ".join(sentences)
@@ -124,7 +124,7 @@ def _accuracy(card: ModelCard) -> Iterator[str]:
 
 
 def _confidence(card: ModelCard) -> Iterator[str]:
-    """Yields a warning not to rely on the confidences, if few messages were used to fit them."""
+    """Yields a warning if too few messages were used to fit the confidences and the threshold."""
     chosen_on = card.details.get("training", {}).get("messages_chosen_on", ENOUGH_TUNING)
     intervals = card.details.get("intervals")
     if chosen_on < ENOUGH_TUNING and intervals:
@@ -146,7 +146,10 @@ def _rare(card: ModelCard) -> Iterator[str]:
 
 
 def _behind(card: ModelCard) -> Iterator[str]:
-    """Yields a sentence if the baseline is better on the tuning fold."""
+    """Yields a sentence if the baseline, a linear SVM, is clearly better than the model.
+
+    Both were measured on the tuning fold, a part of the training messages.
+    """
     names = ("tuning_accuracy", "tuning_macro_f1")
     ours, other = (card.details.get(part, {}) for part in ("training", "baseline"))
     if not all(name in part for name in names for part in (ours, other)):

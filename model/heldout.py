@@ -1,7 +1,7 @@
-"""Writes the held-out messages, which the shipped models never saw, to a file.
+"""Writes the held-out messages to a file: messages that the shipped models were not trained on.
 
 ``python -m model.heldout FILE.jsonl`` writes a JSON object with ``text`` and ``author`` on each
-line. The load tests measure the models with these messages.
+line. The load tests send these messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from model.training.corpus import HELD_OUT_FOLD, load_sotu
 def main(arguments: list[str]) -> int:
     """Writes the held-out messages to the file that the command line names.
 
-    Returns the exit status: 0, or 2 if ``arguments`` is not one file name.
+    Returns the exit status: 0, or 2 if ``arguments`` are not exactly one file name.
     """
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)

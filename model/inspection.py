@@ -34,9 +34,9 @@ PERCENTILES = {"shortest": 0, "5 %": 5, "median": 50, "95 %": 95, "longest": 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Shows the messages that the command line names. Writes no file.
+    """Prints figures on the messages that the command line names, and the plan of a training.
 
-    Returns the exit status: 0, or 2 if a training on these messages is impossible.
+    Writes no file. Returns the exit status: 0, or 2 if a training on these messages is impossible.
     """
     options = _options(arguments)
     return status("inspect", lambda: _inspect(options, Console()))
@@ -55,7 +55,7 @@ def _inspect(options: argparse.Namespace, console: Console) -> None:
 
 
 def _authors(records: Sequence[Record]) -> Table:
-    """Returns a table with the documents, messages and lengths of each author."""
+    """Returns a table with each author's numbers of documents and messages, and message lengths."""
     messages: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         messages[record.author].append(record)

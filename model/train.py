@@ -81,7 +81,7 @@ def _train(
 ) -> ModelCard:
     """Trains a model into a folder beside ``out``, checks the model, and moves it into ``out``.
 
-    The check, :func:`~model.training.served.check_served`, compares the model with its card.
+    The check runs the model on the held-out messages, and compares the results with the new card.
     """
     from model.training.served import check_served  # noqa: PLC0415 - torch
 
@@ -95,7 +95,7 @@ def _train(
 
 
 def _compared(trained: ModelCard, corpus: Corpus, out: Path, progress: Progress) -> ModelCard:
-    """Measures the baseline, and writes its metrics into the card of the model in ``out``."""
+    """Measures the baseline, adds its metrics to the card in ``out``, and returns the new card."""
     from model.training import baseline  # noqa: PLC0415 - scikit-learn
 
     task = progress.add_task("baseline, linear SVM", total=1)

@@ -238,7 +238,8 @@ class SequenceModel(Protocol):
         """Reads the weights, converts them to ``dtype``, and moves them to ``device``.
 
         Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
-        ``fp16``, a second call has this type. The probabilities of both types must nearly agree.
+        ``fp16``, Byline calls it again with that type. Both types must give nearly the same
+        probabilities.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the model card.
@@ -262,7 +263,7 @@ class Novelty(Protocol):
     """An optional part of a model: measures how much of a text is new to the model."""
 
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
-        """Returns, for each text, the share of its features that training never saw, 0 to 1.
+        """Returns, for each text, the share of the text's features that training never saw, 0 to 1.
 
         Byline calls this method with at most 8 texts a second. If this method raises an error, the
         messages do not fail.

@@ -1,4 +1,4 @@
-"""Serves a text classifier of the library transformers from a folder, without code of one's own."""
+"""Serves a text classifier of the library transformers from its folder. The user writes no code."""
 
 from model.huggingface.classifier import HuggingFaceModel
 

@@ -31,8 +31,8 @@ NOT_KNOWN = ("accuracy", "calibration", "training data", "shares of the labels i
 class HuggingFaceModel:
     """A classifier of the library transformers: ``AutoModelForSequenceClassification``.
 
-    The class implements :class:`model.types.SequenceModel`. It has no evidence, since such a model
-    has no scores of parts that add up to the score of a label.
+    The class implements :class:`model.types.SequenceModel`. It can't explain a prediction, because
+    the score of a label is not a sum of scores of the text's parts.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -41,7 +41,7 @@ class HuggingFaceModel:
         Raises:
             OSError: the folder or a file is missing.
             LibraryMissing: the library transformers is not installed.
-            FolderRefused: the folder holds no model that gives each text one label.
+            FolderRefused: the folder holds no model that Byline can serve.
         """
         self._directory = folder.check_files(directory)
         config = folder.read_config(self._directory)
@@ -60,8 +60,8 @@ class HuggingFaceModel:
         """Reads the weights, converts them to ``dtype``, and moves them to ``device``.
 
         Raises:
-            FolderRefused: transformers can't read the weights, a weight is missing, or the
-                tokenizer has more tokens than the weights.
+            FolderRefused: transformers can't read the weights, the weights do not fit the model, or
+                the tokenizer has more tokens than the weights have embeddings.
         """
         network, found = library.read(
             "AutoModelForSequenceClassification",
@@ -77,7 +77,7 @@ class HuggingFaceModel:
         self._network = network.eval().to(device)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Returns each text's tokens, cut at the longest length of the grid, and no features."""
+        """Returns each text's tokens, at most as many as the model reads, and empty features."""
         rows = self._tokenizer(
             list(texts),
             truncation=True,
@@ -100,7 +100,13 @@ class HuggingFaceModel:
         return scores.float().softmax(1)
 
     def _check_weights(self, network: Any, found: dict[str, Any]) -> None:
-        """Raises FolderRefused if a weight is missing, or if a token has no vector."""
+        """Checks that no weight is missing or has a wrong shape, and that tokens have embeddings.
+
+        ``network`` is the loaded model. ``found`` is the report of transformers on the weights.
+
+        Raises:
+            FolderRefused: a check fails.
+        """
         # transformers fills the places of missing weights with random numbers.
         wrong = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
         if wrong:
@@ -117,7 +123,10 @@ class HuggingFaceModel:
 
 
 def _details(config: Any, longest: int) -> dict[str, Any]:
-    """Returns what the folder says about the model, and what nobody knows, for the model's card."""
+    """Returns the card's ``details``: facts from the folder, and the names of unknown facts.
+
+    ``longest`` is the length of the longest text that the model reads, in tokens.
+    """
     return {
         "use": USE,
         "confidence": CONFIDENCE,

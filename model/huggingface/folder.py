@@ -1,7 +1,7 @@
 """Checks the folder of a Hugging Face model, and reads its configuration and its tokenizer.
 
-``save_pretrained`` of a model and of its tokenizer have written the folder. Each error's text is
-one line that says what is wrong and what to do.
+The user makes the folder with ``save_pretrained`` of the model and of its tokenizer. Each error's
+text is one line that says what is wrong and what to do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_files(directory: Path | None) -> Path:
     """Returns the folder if it has the files of a model with a tokenizer.
 
     Raises:
-        OSError: there is no folder, or a file is missing.
+        OSError: ``directory`` is None or no folder, or a file is missing.
     """
     if directory is None:
         raise OSError(
@@ -61,7 +61,7 @@ def read_config(directory: Path) -> Any:
 
     Raises:
         LibraryMissing: the library transformers is not installed.
-        FolderRefused: transformers can't read the file, or the model gives no one label to a text.
+        FolderRefused: transformers can't read the file, or Byline can't serve this kind of model.
     """
     config = library.read("AutoConfig", directory)
     [architecture, *_] = config.architectures or [""]
@@ -80,7 +80,7 @@ def read_config(directory: Path) -> Any:
 
 
 def _check_problem(config: Any, directory: Path) -> None:
-    """Raises FolderRefused unless the model gives each text one label, by a softmax."""
+    """Raises FolderRefused unless the model gives each text exactly one label, by a softmax."""
     applied = getattr(config, "function_to_apply", None) or "softmax"
     problem = config.problem_type or ("regression" if config.num_labels == 1 else ONE_LABEL)
     if problem != ONE_LABEL:
@@ -96,10 +96,13 @@ def _check_problem(config: Any, directory: Path) -> None:
 
 
 def labels(config: Any, directory: Path) -> tuple[str, ...]:
-    """Returns the model's labels, in the order of its outputs, in the form that feedback has.
+    """Returns the model's labels, in the order of its outputs.
+
+    Each label is in the canonical form of an author's name, so that it can equal a name in
+    feedback.
 
     Raises:
-        FolderRefused: a number has no label, or a label is blank or too long.
+        FolderRefused: an output has no label, or a label is blank or too long.
     """
     names = config.id2label
     if sorted(names) != list(range(len(names))):
@@ -119,7 +122,8 @@ def read_tokenizer(directory: Path) -> Any:
 
     Raises:
         LibraryMissing: the library transformers is not installed.
-        FolderRefused: transformers can't read the tokenizer, or Byline can't pad for it.
+        FolderRefused: transformers can't read the tokenizer, the tokenizer has no padding token, or
+            it sets token types, which Byline does not pass on.
     """
     tokenizer = library.read("AutoTokenizer", directory)
     if tokenizer.pad_token_id is None:

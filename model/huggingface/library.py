@@ -1,4 +1,4 @@
-"""Imports the library transformers, which is in the extra ``huggingface``, and keeps it offline."""
+"""Imports the library transformers, of Byline's pip extra ``huggingface``, and keeps it offline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 class FolderRefused(ModelRefused, ValueError):
-    """The folder holds no model that Byline can serve.
+    """The folder holds no Hugging Face model that Byline can serve.
 
     The error's text is one sentence that says what is wrong and what to do.
     """
@@ -25,7 +25,9 @@ class LibraryMissing(ImportError):
 
 
 def transformers() -> Any:
-    """Returns the module ``transformers``, which then opens no connection and logs only errors.
+    """Imports ``transformers``, set to open no connection and to log only errors.
+
+    Returns the module.
 
     Raises:
         LibraryMissing: the library is not installed. The error's text says how to install it.
@@ -45,11 +47,13 @@ def transformers() -> Any:
 
 
 def read(name: str, directory: Path, **options: Any) -> Any:
-    """Returns what ``from_pretrained`` of the class ``name`` of transformers reads from a folder.
+    """Calls ``from_pretrained`` of the class ``name`` of transformers, and returns the result.
+
+    The call reads the folder ``directory``. It downloads nothing, and runs no code of the folder.
 
     Raises:
         LibraryMissing: the library is not installed.
-        FolderRefused: the library can't read the folder, or the folder needs code of its own.
+        FolderRefused: the library can't read the folder, or would have to run the folder's code.
     """
     library = transformers()
     try:

@@ -1,4 +1,4 @@
-"""The longest text that a Hugging Face model reads, and the shapes that its batches have."""
+"""Finds the longest text that a Hugging Face model reads, and the shapes of the model's batches."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ MAX_TOKENS = 8192
 
 
 def make_grid(config: Any, tokenizer: Any) -> Grid:
-    """Returns the shapes for a model with this configuration and this tokenizer, of transformers.
+    """Returns the shapes to which the batches of a Hugging Face model are padded.
 
-    The last length is the longest text that both can read, in tokens.
+    ``config`` and ``tokenizer`` are those of the model. The last length of the grid is the longest
+    text that both of them allow, in tokens.
     """
     longest = min(tokenizer.model_max_length, _positions(config), MAX_TOKENS)
     lengths = [*range(STEP, FINE + 1, STEP)]
@@ -35,10 +36,11 @@ def make_grid(config: Any, tokenizer: Any) -> Grid:
 
 
 def _positions(config: Any) -> int:
-    """Returns the number of tokens that the model has positions for.
+    """Returns the largest number of tokens of a text for which the model has position embeddings.
 
-    RoBERTa and its relatives number positions from the padding's number on, so that some of their
-    vectors of positions stay unused. The vectors' table tells, and has no weights on ``meta``.
+    In RoBERTa and its relatives, texts never use the first few position embeddings. Only the
+    embedding table of the network shows how many. So the network is built, on torch's device
+    ``meta``, where it needs no memory. If it has no such table, the configuration decides.
     """
     with torch.device("meta"):
         network = library.transformers().AutoModelForSequenceClassification.from_config(config)

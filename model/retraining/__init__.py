@@ -1,1 +1,1 @@
-"""Trains a new model version on the old data and on texts with feedback, and compares versions."""
+"""Trains a new model version on old data and on feedback, and compares it with the old version."""

@@ -8,12 +8,15 @@ from typing import Literal, NamedTuple
 from rich.table import Table
 from scipy.stats import binomtest
 
-#: A difference is proven if chance alone makes one as large with a smaller probability than this.
+#: A difference between two versions is proven if its p-value is smaller than this number.
 SIGNIFICANT = 0.05
 
 
 class Comparison(NamedTuple):
-    """How often two versions are right on the same messages. A guess is the best candidate."""
+    """How often two model versions are right on the same messages.
+
+    A version is right if the author that it finds most probable is the true author.
+    """
 
     #: Name of the messages, for people.
     name: str
@@ -28,17 +31,21 @@ class Comparison(NamedTuple):
 
     @property
     def p_value(self) -> float:
-        """The exact two-sided p-value of McNemar's test (1947); 1 if no message tells.
+        """The exact two-sided p-value of McNemar's test (1947).
 
-        Only messages count on which one version alone is right. If the versions were equally good,
-        each of them would be right on half of these messages, up to chance.
+        Only messages count on which exactly one version is right. If the versions were equally
+        good, each would be right on about half of these messages. Without such messages, the
+        p-value is 1.
         """
         discordant = self.only_old + self.only_new
         return float(binomtest(self.only_new, discordant).pvalue) if discordant else 1.0
 
     @property
     def verdict(self) -> Literal["better", "worse", "no difference proven"]:
-        """What the test says about the new version."""
+        """The result of the test: how the new version compares with the old one.
+
+        A p-value below ``SIGNIFICANT`` proves a difference.
+        """
         if self.p_value >= SIGNIFICANT:
             return "no difference proven"
         return "better" if self.only_new > self.only_old else "worse"
@@ -47,9 +54,10 @@ class Comparison(NamedTuple):
 def compare(
     name: str, authors: Iterable[str], old: Iterable[str], new: Iterable[str]
 ) -> Comparison:
-    """Compares the guesses ``old`` and ``new`` of two versions with the true ``authors``.
+    """Counts how often the predicted authors of two versions, ``old`` and ``new``, are right.
 
-    The three have the same length and order.
+    ``authors`` are the true authors. Each of the three has one author for each message, in the same
+    order. ``name`` is the name of the messages.
     """
     right = [(a == author, b == author) for author, a, b in zip(authors, old, new, strict=True)]
     counts = [right.count(pair) for pair in ((True, True), (True, False), (False, True))]
@@ -57,7 +65,10 @@ def compare(
 
 
 def table(old: str, new: str, comparisons: Sequence[Comparison]) -> Table:
-    """Returns a table for the terminal. ``old`` and ``new`` are the names of the versions."""
+    """Returns a table for the terminal, with a column for each of ``comparisons``.
+
+    ``old`` and ``new`` are the names of the versions.
+    """
     rows: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
         ("messages", lambda each: f"{each.messages:,}"),
         (f"right: {old}, old", lambda each: _share(each.both + each.only_old, each.messages)),
@@ -76,7 +87,7 @@ def table(old: str, new: str, comparisons: Sequence[Comparison]) -> Table:
 def conclusion(new: str, comparisons: Sequence[Comparison]) -> str:
     """Returns a sentence that says whether the version ``new`` is better than the old one.
 
-    It is better if it is better on some messages and worse on none.
+    The new version is better if a comparison proves it better, and no comparison proves it worse.
     """
     better, worse = (
         [each.name for each in comparisons if each.verdict == verdict]

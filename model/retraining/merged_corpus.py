@@ -1,4 +1,7 @@
-"""Adds texts with feedback to the corpus that the old version was trained on."""
+"""Adds messages with feedback to the corpus that the old version was trained on.
+
+Feedback on a message is its true author, as a user has reported it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ FEEDBACK_TRAINING = "feedback_training_messages"
 
 
 class Merged(NamedTuple):
-    """A corpus of old messages and messages with feedback."""
+    """A corpus of the old version's messages and of messages with feedback."""
 
     corpus: Corpus
     #: The text and the author of each message with feedback that the corpus has.
@@ -34,8 +37,9 @@ def with_feedback(corpus: Corpus, labelled: Sequence[tuple[str, str]]) -> Merged
     """Returns the messages of ``corpus`` and those of ``labelled`` as one corpus.
 
     ``labelled`` has pairs of a text and its true author, both in the canonical form. If a text
-    comes twice, the last author counts. The old messages keep their folds. Leaves out pairs that
-    the corpus has already, and authors of feedback that can't be learned.
+    comes twice in ``labelled``, its last author counts. Two kinds of pairs are left out: pairs that
+    ``corpus`` has already, and pairs of a new author with too few. The old messages keep their
+    folds.
     """
     known = {(message.text, message.author) for message in corpus.messages}
     pairs = [pair for pair in dict(labelled).items() if pair not in known]
@@ -58,22 +62,28 @@ def with_feedback(corpus: Corpus, labelled: Sequence[tuple[str, str]]) -> Merged
 
 
 def fold_of(text: str) -> int:
-    """Returns the fold of a message with feedback, which a hash of its text decides.
+    """Returns the fold of a message with feedback: a hash of its text, modulo ``FOLDS``.
 
-    So a text is held out in each retraining, or in none. If its place among the other texts
-    decided, as with documents, the old version could have learned from what is held out now.
+    So a text is held out in every retraining, or in none. If the order of the texts decided the
+    fold, a text could be held out now although the old version was trained on it.
     """
     digest = blake2b(text.encode(), digest_size=8, person=b"fold").digest()
     return int.from_bytes(digest) % FOLDS
 
 
 def _can_be_learned(folds: set[int]) -> bool:
-    """Returns whether an author with messages in ``folds`` fulfils the promise of ``Corpus``."""
+    """Returns whether an author with messages in ``folds`` can be in a :class:`Corpus`.
+
+    ``folds`` must include the tuning fold and at least one other training fold.
+    """
     return TUNING_FOLD in folds and len(folds & set(TRAINING_FOLDS)) > 1
 
 
 def _counts(before: dict[str, Any], added: Iterable[Message], authors: int) -> dict[str, Any]:
-    """Returns the numbers for the model card, with those of the ``added`` messages."""
+    """Returns the model card's counts: those in ``before``, plus those of the ``added`` messages.
+
+    ``authors`` is the number of new authors.
+    """
     folds = Counter(message.fold for message in added)
     numbers = {
         "authors": authors,

@@ -1,4 +1,4 @@
-"""The version that a new version is compared with, and is to replace."""
+"""Reads the old version of a model, with which a retraining compares the new version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.types import ModelCard
 
 
 class OldVersion(NamedTuple):
-    """The folder of the old version, and its card."""
+    """The old version of a model: the kind of the model, the version's folder, and its card."""
 
     #: The kind of the model: ``ngram`` or ``transformer``.
     model: str
@@ -22,7 +22,10 @@ class OldVersion(NamedTuple):
     card: ModelCard
 
     def notes_on(self, corpus: Corpus) -> list[str]:
-        """Returns a note for the user if the version was trained on other data than ``corpus``."""
+        """Returns a note for the user if the version was trained on other data than ``corpus``.
+
+        Only the numbers of training messages are compared. If they agree, there is no note.
+        """
         data = self.card.details.get("data", {})
         learned = data.get("training_messages", 0) - data.get(FEEDBACK_TRAINING, 0)
         now = corpus.description["training_messages"]

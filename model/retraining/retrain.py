@@ -26,7 +26,7 @@ SEED = 0
 
 
 class _Trained(NamedTuple):
-    """A new version, and how it compares with the old one on each part of the held-out messages."""
+    """The new version's card, and its comparisons with the old version on held-out messages."""
 
     card: ModelCard
     comparisons: list[Comparison]
@@ -41,8 +41,9 @@ def retrain(
 ) -> Path:
     """Trains a version on ``corpus`` and on ``labelled``, pairs of a text and its true author.
 
-    Prints a table that compares both versions on held-out messages. Returns the folder of the new
-    version, which is in the folder ``parent`` and has the name of the version. Replaces nothing.
+    Prints a table that compares the new version with the old version on held-out messages. Writes
+    the new version into a folder in ``parent``, and returns this folder. The folder has the name of
+    the version. Other folders stay as they are.
 
     Raises:
         DataError: the data or the old version can't be used, or the new version exists already.
@@ -69,7 +70,8 @@ def _check_serves(old: OldVersion) -> None:
     """Checks that the old version can answer messages, so that no training is in vain.
 
     Raises:
-        DataError: it can't, for example because it is a model of another kind.
+        DataError: the old version can't be served, for example because ``old.model`` names another
+            kind of model.
     """
     try:
         predictions(old.model, old.folder, [])
@@ -81,7 +83,11 @@ def _check_serves(old: OldVersion) -> None:
 
 
 def _merged(corpus: Corpus, labelled: Sequence[tuple[str, str]]) -> Merged:
-    """Returns the old data with the feedback. Raises ``DataError`` if the feedback adds nothing."""
+    """Returns the old data and the feedback as one corpus.
+
+    Raises:
+        DataError: the feedback adds no message.
+    """
     merged = with_feedback(corpus, labelled)
     if not merged.feedback:
         raise DataError(
@@ -94,7 +100,7 @@ def _merged(corpus: Corpus, labelled: Sequence[tuple[str, str]]) -> Merged:
 def _train(
     trainer: ModuleType, old: OldVersion, merged: Merged, staged: Path, console: Console
 ) -> _Trained:
-    """Trains the new version into the folder ``staged``, checks it, and compares it."""
+    """Trains the new version into ``staged``, checks it, and compares it with the old version."""
     with make_progress(console) as progress:
         trained: ModelCard = trainer.train(merged.corpus, staged, SEED, progress)
         task = progress.add_task("serving the held-out messages", total=1)
@@ -105,9 +111,10 @@ def _train(
 
 
 def compare_versions(old: OldVersion, new: Path, merged: Merged) -> list[Comparison]:
-    """Compares the old version with the version in the folder ``new``, as both would be served.
+    """Compares the old version with the version in the folder ``new``.
 
-    Returns a comparison on the held-out old messages, and one on those with feedback.
+    Both versions run as in a worker on the CPU. Returns two comparisons: one on the held-out
+    messages of the old data, and one on the held-out messages with feedback.
     """
     parts = zip(("old data", "feedback"), merged.held_out(), strict=True)
     return [
@@ -127,10 +134,10 @@ def _guesses(model: str, folder: Path, messages: Sequence[Message]) -> list[str]
 
 
 def _new_folder(parent: Path, old: str, new: str) -> Path:
-    """Returns the folder of the version ``new``.
+    """Returns the folder for the version ``new``. ``old`` is the name of the old version.
 
     Raises:
-        DataError: the version is the old one, or its folder exists.
+        DataError: both versions have the same name, or the folder exists already.
     """
     if new == old:
         raise DataError(f"the new version equals the old one, {old}: collect more feedback")

@@ -37,7 +37,7 @@ class DeviceError(RuntimeError):
 
 
 class DeviceMemory(NamedTuple):
-    """Memory of a GPU, in bytes."""
+    """How much of a GPU's memory is in use, and how much can be used, in bytes."""
 
     #: Held by tensors.
     allocated: int
@@ -143,7 +143,7 @@ class Cuda(Device):
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits while the GPU computes, because an overlap was never tried."""
+    """Apple's GPU. The host waits while the GPU computes: nobody has tried to let it continue."""
 
     pads = True
     tokens = 32_768
@@ -175,9 +175,9 @@ _KINDS: dict[str, type[Device]] = {"cpu": Device, "cuda": Cuda, "mps": Metal}
 def choose(name: str, worker: int = 0) -> Device:
     """Returns the device called ``name``: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
-    ``auto`` means the first of CUDA and MPS that passes the self-test, otherwise the CPU. Without
-    an N, the workers of a machine take its CUDA GPUs in turn. ``worker`` is this worker's number on
-    the machine, from 0.
+    ``auto`` means CUDA if it passes the self-test, otherwise MPS if it passes, otherwise the CPU.
+    If the name has no N, the workers of a machine take its CUDA GPUs in turn. ``worker`` is this
+    worker's number on the machine, from 0.
 
     Raises:
         DeviceError: the device does not exist, or failed the self-test.

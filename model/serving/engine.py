@@ -58,8 +58,8 @@ class Launched:
 class Engine:
     """Runs a model on a device.
 
-    Only the thread that called ``start`` may call the other methods. The engine refuses others,
-    because MPS (Apple's GPU) aborts the process if two threads use it. Any may read ``status``.
+    Only the thread that called ``start`` may call the other methods, because MPS (Apple's GPU)
+    aborts the process if two threads use it. Any thread may read ``status``.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Engine:
         self.status = Status()
 
     def start(self) -> None:
-        """Chooses the device, loads and checks the model, and tries its batch shapes.
+        """Chooses the device, loads and checks the model, and runs the model's batch shapes.
 
         Raises:
             DeviceError: the model can't run on the device or in the precision.
@@ -116,7 +116,7 @@ class Engine:
     def overlaps(self) -> bool:
         """Whether the device computes a batch while the caller of ``launch`` does other work.
 
-        False for a :class:`~model.types.Model`, which copies tensors and may wait for the device.
+        False for a :class:`~model.types.Model`: it copies tensors itself, and may wait for copies.
         """
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
@@ -201,7 +201,7 @@ class Engine:
             return self._model.explain(text, author)
 
     def _loaded(self) -> tuple[Planner, int]:
-        """Loads the model. Returns the planner of the model's passes, and a pass's largest size.
+        """Loads the model. Returns the planner of its passes, and the largest size of a pass.
 
         The size is a number of tokens, or a number of messages if the model takes texts.
         """
@@ -219,7 +219,7 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs each batch shape once. Lowers the size limit if a shape does not fit the memory."""
+        """Runs the warm-up's passes. Lowers the size limit if a pass does not fit the memory."""
         for planned in self._planner.warm_up(self.status.limit):
             if planned.cells <= self.status.limit:
                 download = self._run(planned, output_checks.check_output)
@@ -229,7 +229,7 @@ class Engine:
                     finite_array(download())
 
     def _launch(self, launched: Launched, indices: Sequence[int]) -> None:
-        """Launches the texts of the batch whose indices are ``indices``, in one or more passes.
+        """Launches the texts at ``indices`` of the batch, in one or more forward passes.
 
         If a pass does not fit into the device's memory, its texts are launched in smaller passes.
         """
@@ -251,7 +251,7 @@ class Engine:
                 launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
 
     def _run(self, planned: Pass, check: Check = output_checks.check_shape) -> Download | None:
-        """Launches a pass. Returns a function that waits for its output; None if memory ran out."""
+        """Launches a pass. Returns a function that waits for the output; None if memory ran out."""
         try:
             batch = planned.batch()
             begin = time.perf_counter()

@@ -20,7 +20,7 @@ def create(name: str, directory: Path | None = None) -> AnyModel:
     ``directory`` is None, the class gets no argument.
 
     Raises:
-        ModelRefused: the class does not exist, can't be instantiated, or is no model.
+        ModelRefused: the class does not exist, can't be instantiated, or breaks the protocol.
     """
     module, _, attribute = name.partition(":")
     if not module or not attribute:

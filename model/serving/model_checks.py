@@ -51,7 +51,8 @@ def check_model(model: Any) -> None:
 def _protocol(model: object) -> tuple[str, ...]:
     """Returns the member names of the protocol that the model seems to implement.
 
-    Two protocols exist. The function chooses the protocol with fewer missing members.
+    The protocols are ``Model`` and ``SequenceModel``. The model seems to implement the protocol of
+    which it lacks fewer members.
     """
     tokens, texts = _missing(model, SEQUENCE_MEMBERS), _missing(model, TEXT_MEMBERS)
     return SEQUENCE_MEMBERS if not tokens or len(tokens) < len(texts) else TEXT_MEMBERS

@@ -33,8 +33,8 @@ class NoveltySampler:
     def sample(self, texts: Sequence[str]) -> tuple[float, ...]:
         """Returns, for the first few texts, the share of a text's features that training never saw.
 
-        Shares that are not 0 to 1 are left out. The result is empty if the model can't measure the
-        texts, or if 8 texts were measured in this second already.
+        Shares that are not from 0 to 1 are left out. The result is empty if the model can't measure
+        the texts, or if 8 texts were already measured in this second.
         """
         if (now := time.monotonic()) >= self._period_began + PERIOD_S:
             self._period_began, self._sampled = now, 0

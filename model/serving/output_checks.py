@@ -1,7 +1,7 @@
 """Checks a model's output, turns the output into predictions, and keeps users' texts out of errors.
 
-The warm-up checks every row, and refuses a model that breaks its protocol. Later checks cover only
-the shape and the best candidates, and cost next to nothing.
+Before a worker takes messages, its warm-up checks every row, and refuses a model that breaks the
+protocol. Later checks cover only the shape and the best candidates, and cost next to nothing.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def redact_errors() -> Iterator[None]:
 def refuse_errors(device: Device) -> Iterator[None]:
     """Raises a ModelRefused in place of an error that the ``with`` block raises.
 
-    The ModelRefused quotes the original error, so the model must not have seen a user's message.
-    DeviceError, DeviceLost and ModelError stay as they are.
+    The ModelRefused quotes the original error. So use this only as long as the model has seen no
+    user's message. DeviceError, DeviceLost and ModelError stay as they are.
 
     Raises:
         ModelRefused: the block raised another error.

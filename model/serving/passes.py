@@ -43,11 +43,12 @@ class Planner(Protocol):
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
         """Yields forward passes that together hold each text once.
 
-        A pass has at most ``max_cells`` cells; only a pass of a single text may have more.
+        A pass has at most ``max_cells`` cells; only a pass of a single text may have more. A cell
+        is a text, or a token of the padded pass if the model takes tokens.
         """
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields the passes that the warm-up runs, the smallest pass first."""
+        """Yields the passes that a worker runs before it takes messages, the smallest first."""
 
 
 class TextPlanner:
@@ -64,15 +65,15 @@ class TextPlanner:
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
         """Yields passes of consecutive texts.
 
-        A pass holds at most ``max_cells`` texts, and at most as many texts as the largest of the
-        model's buckets (the batch shapes that the model is tried on).
+        A pass holds at most ``max_cells`` texts. It also holds at most as many texts as the largest
+        batch shape in the model's ``buckets``.
         """
         size = min(max_cells, self._largest)
         for start in range(0, len(texts), size):
             yield self._pass(range(start, min(start + size, len(texts))), texts)
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields one pass of made-up texts for each of the model's buckets."""
+        """Yields one pass of made-up texts for each batch shape in the model's ``buckets``."""
         for bucket in self._model.buckets:
             yield self._pass(range(bucket.messages), warm_up_texts(bucket))
 
@@ -120,9 +121,9 @@ class SequencePlanner:
             yield self._pass(indices, encoded, (rows, length))
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields one pass of each padded shape that has at most ``max_cells`` cells.
+        """Yields one pass of each padded shape that has at most ``max_cells`` tokens.
 
-        For a device that needs no padding, the smallest and the largest pass are enough.
+        For a device that needs no fixed shapes, yields only the smallest and the largest pass.
 
         Raises:
             ModelRefused: ``encode`` breaks the protocol.
@@ -143,7 +144,7 @@ class SequencePlanner:
         """Yields the shapes (rows, length) of the passes that compute all texts at the least cost.
 
         ``sizes`` are the texts' numbers of tokens, largest first. A pass costs its number of
-        tokens, padding included, plus the device's ``pass_cells``.
+        tokens, padding included, plus a fixed number of tokens, the device's ``pass_cells``.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
         # Finds the cheapest passes for the last text, then for the last two texts, and so on.
@@ -161,9 +162,9 @@ class SequencePlanner:
             start += choice[start]
 
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
-        """Returns, for each text, the length in tokens of a pass in which this text is the longest.
+        """Returns, for each text, the length to which a pass is padded if this text is its longest.
 
-        All texts of a pass are padded to this length. ``sizes`` are the texts' numbers of tokens.
+        All lengths are numbers of tokens. ``sizes`` are the lengths of the texts.
         """
         if not self._device.pads:  # a CPU: a pass is padded only to its longest text
             return sizes.tolist()
@@ -172,7 +173,8 @@ class SequencePlanner:
     def _rows(self, length: int, max_cells: int, remaining: int) -> Sequence[int]:
         """Returns the numbers of rows that a pass may have if a row has ``length`` tokens.
 
-        ``remaining`` texts have no pass yet. A single row may have more than ``max_cells`` tokens.
+        ``remaining`` is the number of texts without a pass. A pass has at most ``max_cells``
+        tokens; only a pass of one row may have more.
         """
         largest = max(1, max_cells // length)
         if not self._device.pads:

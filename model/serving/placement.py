@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The settings with which a worker runs its model: device, precision, threads and so on."""
+    """The settings with which a worker runs its model, such as device, precision and threads."""
 
     #: A name that :func:`model.serving.device.choose` accepts.
     device: str = "auto"

@@ -33,9 +33,9 @@ class _Split(NamedTuple):
 def measure(corpus: Corpus) -> dict[str, Any]:
     """Tunes the baseline, fits it to the training messages, and returns its metrics.
 
-    ``accuracy`` and ``macro_f1`` are those of the held-out messages. ``tuning_accuracy`` and
-    ``tuning_macro_f1`` are those of the tuning fold, after a fit to the other training folds. The
-    result also has the chosen ``penalty``.
+    The tuning fits the baseline to the training messages without one part, the tuning fold. On this
+    part, it measures ``tuning_accuracy`` and ``tuning_macro_f1``, and chooses the ``penalty``.
+    ``accuracy`` and ``macro_f1`` are measured on the held-out messages. The result has all five.
     """
     split, labels = _split(corpus), corpus.labels(*TRAINING_FOLDS)
     tuning = np.array([m.fold == TUNING_FOLD for m in corpus.part(*TRAINING_FOLDS)])
@@ -57,10 +57,10 @@ def measure(corpus: Corpus) -> dict[str, Any]:
 
 
 def _split(corpus: Corpus) -> _Split:
-    """Computes the features of the messages. The idf comes from all training messages.
+    """Computes the TF-IDF features of the messages.
 
-    The tuning uses the same features. So even in the tuning, the idf counts the messages of the
-    tuning fold.
+    The idf comes from all training messages. The tuning uses these features too, although their idf
+    also counts the messages on which the tuning measures.
     """
     blocks = make_union(*(_vectorizer(*kind) for kind in (("char", 2, 5), ("word", 1, 2))))
     training = blocks.fit_transform(corpus.texts(*TRAINING_FOLDS))
@@ -75,9 +75,10 @@ def _vectorizer(analyzer: str, shortest: int, longest: int) -> TfidfVectorizer:
 
 
 def _predicted(train: csr_matrix, labels: Classes, test: csr_matrix, penalty: float) -> Classes:
-    """Fits a machine to ``train``, and returns the predicted author of each text of ``test``.
+    """Fits a support vector machine to ``train``, and predicts the author of each row of ``test``.
 
-    Authors are numbers. ``labels`` has the author of each text of ``train``.
+    Each row has the features of a text. Authors are numbers: ``labels`` has the author of each row
+    of ``train``, and the result has the predicted author of each row of ``test``.
     """
     design = Design(train.indices, train.data, train.indptr)
     # This fit minimises the function that scikit-learn's LinearSVC minimises, but takes a fraction

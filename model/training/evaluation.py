@@ -69,8 +69,9 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Returns the lowest threshold at which the accuracy is at least ``TARGET_ACCURACY``.
 
-    The accuracy is that of the predictions whose confidence reaches the threshold. The result is 0
-    if all predictions together have this accuracy, and the highest confidence if no threshold does.
+    Only predictions whose confidence reaches the threshold count. If the accuracy of all
+    predictions is high enough, the result is 0. If no threshold gives such an accuracy, the result
+    is the highest confidence.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

@@ -1,6 +1,6 @@
-"""Finds names in several spellings, messages without a document, and copies of messages.
+"""Finds authors with several spellings, messages without a document, and copies of messages.
 
-Notes for the user describe what was found.
+Notes for the user describe these findings.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Findings(NamedTuple):
 
 
 def put_copies_together(records: Sequence[Record]) -> tuple[list[Record], int]:
-    """Moves each copy into the document of the first record with the copy's text and author.
+    """Puts records with the same text and author into one document, that of the first record.
 
-    Returns all records in the order of ``records``, and the number of moved records. A document
-    without records vanishes.
+    Returns all records in the order of ``records``, and the number of records that changed their
+    document.
     """
     # Otherwise one copy could be held out while another copy trains the model.
     first: dict[tuple[str, str], str] = {}

@@ -86,9 +86,9 @@ def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
 def _likely(candidates: list[int], values: NDArray[Any], signature: MinHash) -> list[int]:
     """Returns the candidates that are likely near duplicates, the most similar first.
 
-    ``candidates`` are row numbers in ``values``, where each text has a row of hashes. Returns at
-    most ``MAX_CANDIDATES``, all with an estimated similarity to ``signature`` of at least
-    ``LIKELY``.
+    ``signature`` has the hashes of one message. ``values`` has a row of hashes for each text, and
+    ``candidates`` are numbers of rows. The result has at most ``MAX_CANDIDATES`` of them. Their
+    estimated similarity to the message is at least ``LIKELY``.
     """
     if not candidates:
         return []

@@ -6,9 +6,10 @@ import os
 
 
 def let_idle_threads_sleep() -> None:
-    """Makes threads sleep that wait for others. Call this before torch is imported.
+    """Makes OpenMP's threads sleep while they wait for each other.
 
-    By default, they wait busily. Where other programs use the cores, a training then takes four
-    times as long. An environment that sets ``OMP_WAIT_POLICY`` decides itself.
+    Call this function before torch is imported. By default, waiting threads keep their cores busy.
+    A training then takes four times as long if other programs use the cores. If the environment
+    variable ``OMP_WAIT_POLICY`` is set already, the function changes nothing.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -19,8 +19,8 @@ _END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9$])|\n\
 def passages(text: str) -> Iterator[str]:
     """Cuts a document into messages of 200 to 600 characters.
 
-    A message joins as many consecutive sentences as fit. White space becomes single spaces. Shorter
-    messages and longer sentences are left out.
+    A message joins as many consecutive sentences as fit. White space becomes single spaces.
+    Messages of less than 200 characters, and sentences of more than 600, are left out.
     """
     joined = ""
     for sentence in _sentences(text):

@@ -26,14 +26,14 @@ class Platt(NamedTuple):
     Each score becomes ``sigmoid(score / temperature + shift)`` (Platt 1999, "Probabilistic Outputs
     for Support Vector Machines"). Then each sigmoid is divided by the sum over all authors
     (Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Multiclass Probability
-    Estimates"). ``evaluation.SLOPE`` describes a small correction.
+    Estimates"). A small correction, ``evaluation.SLOPE``, keeps the sigmoids of large scores apart.
     """
 
     temperature: float
     shift: float
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Returns the probabilities. They and ``scores`` have the shape (messages, authors)."""
+        """Turns scores into probabilities. Both have the shape (messages, authors)."""
         return evaluation.softmax(_logs(scores / self.temperature + self.shift))
 
 
@@ -63,9 +63,9 @@ def fit(scores: Floats, labels: Classes) -> Platt:
 
 
 def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
-    """Returns the result of :func:`fit`, and the threshold.
+    """Returns the temperature and the shift that :func:`fit` finds, and the model's threshold.
 
-    A prediction whose confidence is below the threshold is to name no author.
+    If the confidence of a prediction is below the threshold, the model names no author.
     """
     platt = fit(scores, labels)
     probabilities = platt.probabilities(scores)
@@ -74,7 +74,10 @@ def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
 
 
 def _loss(scores: Floats, labels: Classes, log_factor: float, shift: float) -> tuple[float, Floats]:
-    """Returns the log loss, and its derivatives with respect to ``log_factor`` and ``shift``."""
+    """Returns the log loss, and its derivatives with respect to ``log_factor`` and ``shift``.
+
+    The argument of the sigmoids is ``scores * exp(log_factor) + shift``.
+    """
     scaled = scores * np.exp(log_factor)
     logs = _logs(scaled + shift)
     gradient = evaluation.softmax(logs)

@@ -22,7 +22,10 @@ MODELS = ("ngram", "transformer")
 
 
 def add_source_options(parser: argparse.ArgumentParser, required: bool) -> None:
-    """Adds an option for each source of messages. At most one of them can be given."""
+    """Adds an option for each source of messages. A user can give at most one of these options.
+
+    If ``required``, the user must give one.
+    """
     group = parser.add_mutually_exclusive_group(required=required)
     for name, source in SOURCES.items():
         group.add_argument(f"--{name}", type=_path, help=source.help)
@@ -40,7 +43,7 @@ def source_of(options: argparse.Namespace) -> tuple[str, Path] | None:
 
 
 def read(name: str, path: Path, console: Console) -> Imported:
-    """Reads the messages of a source. Prints the progress, and what is kept and left out.
+    """Reads a source. Prints the progress, and how many messages are kept and left out.
 
     Raises:
         DataError: the source can't be used.
@@ -60,10 +63,10 @@ def print_notes(notes: list[str], console: Console) -> None:
 def checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
     """Leaves out held-out messages that nearly equal a training message. Returns the new corpus.
 
-    Also prints the corpus's notes for the user.
+    Also prints the corpus's notes for the user. ``trainer`` is the module that trains the model.
 
     Raises:
-        DataError: the module ``trainer`` refuses the corpus.
+        DataError: the function ``check`` of ``trainer`` refuses the corpus.
     """
     from model.training.near_duplicates import without_near_duplicates  # noqa: PLC0415 - scipy
 
@@ -75,9 +78,9 @@ def checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
 
 
 def status(command: str, work: Callable[[], None]) -> int:
-    """Does the work of a command. Returns the exit status: 0, or 2 if the work is impossible.
+    """Calls ``work``. Returns the exit status: 0, or 2 if the work is impossible.
 
-    If it is impossible, one line on standard error says why.
+    If the work is impossible, one line on standard error names the command and the reason.
     """
     try:
         work()

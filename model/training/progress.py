@@ -46,7 +46,7 @@ class LineProgress(Progress):
 
 
 def make_progress(console: Console) -> Progress:
-    """Returns bars if the console is a terminal, and lines otherwise."""
+    """Returns a display of progress: bars if the console is a terminal, otherwise lines."""
     if not console.is_terminal:
         return LineProgress(console)
     return Progress(

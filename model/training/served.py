@@ -32,12 +32,12 @@ class Served(NamedTuple):
 
 
 def check_served(model: str, directory: Path, corpus: Corpus, card: ModelCard) -> Served:
-    """Returns the accuracy and the coverage of a trained model on the held-out messages.
+    """Measures a trained model on the held-out messages, and compares the results with its card.
 
-    The model runs as in a worker on the CPU.
+    Returns the results. The model runs as in a worker on the CPU.
 
     Raises:
-        DataError: a result differs too much from the metric on the card.
+        DataError: the accuracy or the coverage differs too much from that on the card.
     """
     measured, metrics = _serve(model, directory, corpus), card.details["metrics"]
     promised = Served(metrics["accuracy"], metrics["coverage_at_threshold"])

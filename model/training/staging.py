@@ -80,7 +80,10 @@ def _copy(names: Sequence[Path], source: Path, target: Path) -> None:
 
 
 def _move_all(names: Sequence[Path], staged: Path, out: Path, saved: Path) -> None:
-    """Moves the files from ``staged`` into ``out``. If a file can't be moved, undoes all moves."""
+    """Moves the files from ``staged`` into ``out``. If a file can't be moved, undoes all moves.
+
+    ``saved`` has copies of the files of ``out`` that are replaced.
+    """
     tried = []
     try:
         for name in names:

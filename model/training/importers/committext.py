@@ -1,4 +1,4 @@
-"""Leaves out what is not the author's own words in a commit message."""
+"""Keeps only the author's own words of a commit message."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ def is_bot(name: str, address: str) -> bool:
 def own_words(message: str, trailers: str) -> str:
     """Returns a commit message without trailers, quoted lines and patches.
 
-    ``trailers`` is the block of trailers as git cuts it off. It is the end of ``message``.
+    ``trailers`` is the end of ``message`` that git reports as trailers, such as ``Signed-off-by:``.
+    If git wrote the title because the commit reverts another commit, the title is left out too.
 
     Raises:
-        LeftOut: nothing else is left.
+        LeftOut: no other words are left.
     """
     lines = message.rstrip().removesuffix(trailers.rstrip()).splitlines()
     reverts = bool(lines and _REVERT.match(lines[0]))
@@ -52,7 +53,7 @@ def own_words(message: str, trailers: str) -> str:
 
 
 def _kept(lines: Iterable[str]) -> Iterator[str]:
-    """Yields the lines that are no names, no quotes, and no lines of a patch."""
+    """Yields the lines, except quotes, lines of patches, and lines such as ``Reviewed-by:``."""
     patch = False
     for line in lines:
         patch = bool(_PATCH.match(line) or (patch and _IN_PATCH.match(line)))

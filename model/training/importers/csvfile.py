@@ -1,4 +1,4 @@
-"""Reads the rows of a CSV file, with the delimiter that the file has."""
+"""Finds out the delimiter of a CSV file, and reads the rows of the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLE_CHARACTERS = 4096
 
 
 class Dialect(NamedTuple):
-    """How a file separates its cells."""
+    """How a CSV file separates and quotes its cells."""
 
     delimiter: str
     quote: str = '"'
@@ -39,8 +39,8 @@ class Dialect(NamedTuple):
 def read_csv(path: Path, encoding: Encoding, reading: Reading) -> Iterator[Numbered]:
     """Yields each row of a file: the number of the row's first line, and the row's cells.
 
-    The cells are a dict with the header's names as keys. Empty rows are left out. The dialect
-    becomes a note of ``reading``.
+    The cells are a dict with the header's names as keys. Empty rows are left out. ``reading`` gets
+    a note that tells the user the delimiter and the quotes.
 
     Raises:
         DataError: the header or a row can't be used. The error's text names the line.
@@ -58,7 +58,10 @@ def read_csv(path: Path, encoding: Encoding, reading: Reading) -> Iterator[Numbe
 
 
 def _rows(text: Iterator[str], dialect: Dialect, path: Path, line: int) -> Iterator[Numbered]:
-    """Yields the rows of ``text``, whose first line has the number ``line``."""
+    """Yields the rows after the header, each with the number of its first line.
+
+    ``text`` yields the lines of the file from line number ``line`` on, the header first.
+    """
     rows = csv.reader(
         text,
         delimiter=dialect.delimiter,
@@ -83,17 +86,20 @@ def _rows(text: Iterator[str], dialect: Dialect, path: Path, line: int) -> Itera
 
 
 def _skipped(sample: list[str]) -> int:
-    """Returns the number of lines before the header that only name the delimiter: 0 or 1."""
+    """Returns 1 if the first line only names the delimiter, such as ``sep=;``, otherwise 0."""
     return int(bool(sample) and sample[0].strip(' "\n').lower() in _named_delimiters())
 
 
 def _named_delimiters() -> dict[str, str]:
-    """Returns the delimiters by the line with which Excel names them, such as ``sep=;``."""
+    """Returns the delimiter for each line with which Excel can name it, such as ``sep=;``."""
     return {f"sep={delimiter}": delimiter for delimiter in DELIMITERS}
 
 
 def _dialect(sample: list[str], skipped: int) -> Dialect:
-    """Returns the dialect of the file that begins with the lines ``sample``."""
+    """Returns the dialect of the file that begins with the lines ``sample``.
+
+    ``skipped`` is 1 if the first line only names the delimiter, otherwise 0.
+    """
     if skipped:
         return Dialect(_named_delimiters()[sample[0].strip(' "\n').lower()])
     header = next((line for line in sample if line.strip()), "")
@@ -107,7 +113,8 @@ def _dialect(sample: list[str], skipped: int) -> Dialect:
 def _has_spaces(sample: list[str], dialect: Dialect) -> bool:
     """Returns whether a space is between a delimiter and a quote in one of the lines ``sample``.
 
-    The quotes would then become a part of the cell. Two quotes are a quote within a text.
+    Without the option ``skipinitialspace``, Python would take such a quote for a part of the cell.
+    Two quotes after the space do not count, because they are a quote within a text.
     """
     delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote)
     pattern = re.compile(f"{delimiter} {quote}(?!{quote})")
@@ -115,7 +122,10 @@ def _has_spaces(sample: list[str], dialect: Dialect) -> bool:
 
 
 def delimiter_of(header: str) -> str | None:
-    """Returns the delimiter with which a line has the needed names, in any case; None if none."""
+    """Returns the delimiter of a header that names ``text`` and ``author``, otherwise None.
+
+    The names may have capital letters.
+    """
     for delimiter in DELIMITERS:
         if set(NEEDED) <= {name.strip(" \"'\n").lower() for name in header.split(delimiter)}:
             return delimiter
@@ -123,7 +133,10 @@ def delimiter_of(header: str) -> str | None:
 
 
 def _sniffed(sample: str, delimiters: str) -> Dialect | None:
-    """Returns the dialect that Python's sniffer finds in ``sample``, or None."""
+    """Returns the dialect that Python's ``csv.Sniffer`` finds in ``sample``, or None.
+
+    ``delimiters`` has the characters that the sniffer may take for the delimiter.
+    """
     try:
         found = csv.Sniffer().sniff(sample[:SAMPLE_CHARACTERS], delimiters)
     except csv.Error:  # It finds nothing in a sample of one column, for example.
@@ -138,7 +151,7 @@ def _note(dialect: Dialect, encoding: Encoding) -> str:
 
 
 def _checked_header(header: list[str], where: str) -> list[str]:
-    """Returns the names of the columns.
+    """Checks the names of the columns, and returns them.
 
     Raises:
         DataError: the column ``text`` or ``author`` is missing, or a name comes twice.

@@ -19,7 +19,7 @@ from model.training.importers.records import MAX_CHARACTERS, Reading, Record, pa
 #: What to do about a line that can't be used.
 _REMEDY = "correct the line or delete it"
 _READERS = {Format.CSV: read_csv, Format.JSONL: read_jsonl, Format.ARRAY: read_array}
-#: What a file of the format has where others have lines.
+#: What the numbers in errors count, if they do not count lines.
 _NOUNS = {Format.ARRAY: "message", Format.PARQUET: "row"}
 
 
@@ -27,8 +27,8 @@ def read_data(path: Path, reading: Reading) -> list[Record]:
     """Returns the records of a file, or of a folder of ``author/document.txt``.
 
     A file is JSON lines, a JSON array, CSV or Parquet, and may be compressed by gzip. Each message
-    has the fields text, author and document. A record without the optional field ``document`` is a
-    document of its own. Texts and names get the same canonical form as in serving.
+    has the fields ``text`` and ``author``, and may have the field ``document``. Without this field,
+    the message is a document of its own. Texts and names get the same canonical form as in serving.
 
     Raises:
         DataError: the file or a line can't be used. The error's text says why, and where.
@@ -55,9 +55,10 @@ def _numbered(path: Path, kind: Kind, reading: Reading) -> Iterator[Numbered]:
 
 
 def _record(fields: dict[str, Any], where: str, alone: str) -> Record:
-    """Returns the record that the fields of a line make up.
+    """Checks the fields of one message, and returns its record.
 
-    ``alone`` is the name of the document if the fields do not name one.
+    ``where`` is the place of the message, for errors. If the fields name no document, the record
+    gets the document ``alone``.
 
     Raises:
         DataError: a field is missing, blank or invalid.

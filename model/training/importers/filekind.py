@@ -1,4 +1,4 @@
-"""Tells the format of a data file from its first bytes, and refuses files of other kinds."""
+"""Tells the format of a data file from its first bytes and its name. Refuses unknown formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Format(Enum):
 
 
 class Kind(NamedTuple):
-    """The format and the encoding of a data file. Parquet has no encoding that matters."""
+    """The format and the encoding of a data file. For Parquet, the encoding means nothing."""
 
     format: Format
     encoding: Encoding
@@ -63,7 +63,7 @@ def kind_of(path: Path) -> Kind:
     """Returns the format and the encoding of a data file, which may be compressed by gzip.
 
     Raises:
-        DataError: the file does not exist, can't be read, is empty, or is of another kind.
+        DataError: the file does not exist, can't be read, is empty, or has no known format.
     """
     head = head_of(path)
     encoding = encoding_of(head)
@@ -81,7 +81,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def head_of(path: Path) -> bytes:
-    """Returns the beginning of a file, without gzip's compression.
+    """Returns the first ``HEAD_BYTES`` bytes of a file, unpacked if the file is a gzip file.
 
     Raises:
         DataError: the file can't be read, is no regular file, or is empty.
@@ -114,7 +114,7 @@ def check_text(path: Path, head: bytes, encoding: Encoding) -> None:
 
 
 def _extension(path: Path) -> str:
-    """Returns the extension in lower case, without the ``.gz`` of a compressed file."""
+    """Returns the extension in lower case: ``.csv`` for ``a.csv`` and also for ``a.csv.gz``."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()

@@ -18,10 +18,10 @@ EXTENSIONS = (".txt", ".txt.gz")
 
 
 def read_folder(path: Path, reading: Reading) -> Iterator[Record]:
-    """Yields the messages in the text files of a folder. Each folder in it is an author.
+    """Yields the messages in the text files of a folder: ``author/document.txt``.
 
-    A file is a document. A document of more than ``passages.MAX_CHARACTERS`` characters is cut into
-    several messages.
+    Each subfolder has the name of an author, and each file in a subfolder is a document. A document
+    of more than ``passages.MAX_CHARACTERS`` characters is cut into several messages.
 
     Raises:
         DataError: no file can be used, or a file is no text. The error's text names the file.
@@ -39,7 +39,7 @@ def read_folder(path: Path, reading: Reading) -> Iterator[Record]:
 
 
 def _records(file: Path, author: str, document: str, reading: Reading) -> Iterator[Record]:
-    """Yields the messages of a file. Counts each message that is left out.
+    """Yields the messages of a file. Leaves out invalid messages, and counts them in ``reading``.
 
     Raises:
         LeftOut: the file has no message.

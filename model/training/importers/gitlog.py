@@ -50,10 +50,10 @@ class _Commit(NamedTuple):
 def read_git(path: Path, reading: Reading) -> list[Record]:
     """Returns the messages of the commits on the current branch, the oldest first.
 
-    The author is the name that the mailmap gives. The document is the month. If fewer than two
-    authors have ``MIN_DOCUMENTS`` months, it is the day, and a note of ``reading`` says so. Merges,
-    commits of programs, and reverts without a reason are left out. So are trailers, quoted lines
-    and patches.
+    The author is the name that the mailmap gives. An author's messages of one month are a document.
+    If fewer than two authors have ``MIN_DOCUMENTS`` months, documents are days, and a note in
+    ``reading`` says so. Left out are merges, commits by programs, and reverts without a reason. In
+    the other messages, trailers, quoted lines and patches are left out.
 
     Raises:
         DataError: git is not installed, or ``path`` is no repository with commits.
@@ -69,6 +69,8 @@ def read_git(path: Path, reading: Reading) -> list[Record]:
 
 def _check(path: Path, reading: Reading) -> None:
     """Refuses a path that is not the top of a repository, and a repository without commits.
+
+    If the repository is shallow, ``reading`` gets a note for the user.
 
     Raises:
         DataError: the path is refused.
@@ -101,7 +103,7 @@ def _environment() -> dict[str, str]:
 
 
 def _git(path: Path, *arguments: str) -> str:
-    """Returns what a git command prints.
+    """Returns the output of a git command that runs in the folder ``path``.
 
     Raises:
         DataError: git is not installed, or the command fails.
@@ -118,7 +120,7 @@ def _git(path: Path, *arguments: str) -> str:
 
 
 def _failed(path: Path, errors: bytes) -> DataError:
-    """Returns the error of a git command that has failed and has written ``errors``."""
+    """Returns the error for a git command that failed and wrote ``errors`` to standard error."""
     lines = errors.decode(errors="replace").strip().splitlines() or ["no reason"]
     reason = next((line for line in lines if line.startswith("fatal: ")), lines[0])
     return DataError(
@@ -128,7 +130,7 @@ def _failed(path: Path, errors: bytes) -> DataError:
 
 
 def _log(path: Path) -> Iterator[tuple[bytes, ...]]:
-    """Yields the parts of each commit.
+    """Yields each commit, the oldest first, as the parts that ``FORMAT`` names.
 
     Raises:
         DataError: git fails, for example because the repository is damaged.
@@ -150,7 +152,11 @@ def _log(path: Path) -> Iterator[tuple[bytes, ...]]:
 
 
 def _parts(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yields what stands before each zero byte. Of more than ``MAX_BYTES``, only a part."""
+    """Yields the parts of a stream, each of which ends with a zero byte.
+
+    A part of more than ``MAX_BYTES`` bytes may lose bytes, to save memory. It stays longer than
+    ``MAX_BYTES`` bytes, so that the caller can refuse it.
+    """
     rest = b""
     while chunk := stream.read(2**16):
         *whole, rest = (rest + chunk).split(b"\0")
@@ -162,7 +168,7 @@ def _record(parts: Sequence[bytes]) -> Record:
     """Returns the record of a commit. Its document is the day.
 
     Raises:
-        LeftOut: the commit has no message of a person.
+        LeftOut: the commit is a merge or by a program, or its message can't be used.
     """
     if max(map(len, parts)) > MAX_BYTES:
         raise LeftOut(f"longer than {MAX_CHARACTERS:,} characters")
@@ -178,7 +184,10 @@ def _record(parts: Sequence[bytes]) -> Record:
 
 
 def _with_documents(records: Sequence[Record], reading: Reading) -> list[Record]:
-    """Returns the records with months as documents, or with days if the months are too few."""
+    """Returns the records with months as documents, or with days if the months are too few.
+
+    If even the days are too few, the documents are months.
+    """
     for span, length in _SPANS.items():
         dated = [r._replace(document=r.document[: len("= ") + length]) for r in records]
         documents = defaultdict[str, set[str]](set)

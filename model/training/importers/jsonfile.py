@@ -54,7 +54,7 @@ def read_array(path: Path, encoding: Encoding, reading: Reading) -> Iterator[Num
 
 
 def _after_bracket(pieces: Iterator[str]) -> Iterator[str]:
-    """Yields the pieces without the bracket at the beginning of the array."""
+    """Yields the pieces of an array's text, without the bracket at its beginning."""
     for text in pieces:
         if text.strip():
             yield text.lstrip()[1:]
@@ -63,9 +63,9 @@ def _after_bracket(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _element(text: str, at: int, where: str) -> tuple[dict[str, Any], int] | None:
-    """Returns the object that begins at index ``at`` of ``text``, and the index of its end.
+    """Returns the next object of an array from index ``at`` of ``text`` on, and its end's index.
 
-    Returns None if ``text`` has no whole object there.
+    Returns None if the rest of ``text`` does not begin with a whole object.
     """
     start = _between(text, at)
     try:
@@ -75,13 +75,17 @@ def _element(text: str, at: int, where: str) -> tuple[dict[str, Any], int] | Non
 
 
 def _between(text: str, at: int) -> int:
-    """Returns the index of the first character from ``at`` on that is no comma or white space."""
+    """Returns the index of the first character from ``at`` on except commas and white space."""
     found = _NO_SEPARATOR.search(text, at)
     return found.start() if found else len(text)
 
 
 def _check_end(rest: str, where: str) -> None:
-    """Refuses an array that does not end with a bracket. ``rest`` follows the last whole object."""
+    """Checks that ``rest``, the text after an array's last whole object, is the closing bracket.
+
+    Raises:
+        DataError: the end of the array is missing, text follows it, or an object is invalid.
+    """
     rest = rest[_between(rest, 0) :]
     if not rest:
         raise DataError(f"{where}: the array has no end: the file is cut off, copy it again")
@@ -94,10 +98,10 @@ def _check_end(rest: str, where: str) -> None:
 
 
 def _strict_object(text: str, where: str) -> dict[str, Any]:
-    """Returns the JSON object that ``text`` begins with.
+    """Returns the JSON object that ``text`` consists of.
 
     Raises:
-        DataError: there is no JSON object. The error's text gives the reason.
+        DataError: the text is not exactly one JSON object. The error's text gives the reason.
     """
     try:
         fields, end = _object(text, 0, where)
@@ -116,8 +120,9 @@ def _object(text: str, at: int, where: str) -> tuple[dict[str, Any], int]:
     """Returns the JSON object that begins at index ``at`` of ``text``, and the index of its end.
 
     Raises:
-        DataError: the value is no object, or can't be read although it is valid JSON.
-        json.JSONDecodeError: there is no JSON.
+        DataError: the value is no object, has a field twice, is nested too deeply, or has a number
+            with too many digits.
+        json.JSONDecodeError: no whole JSON value begins there.
     """
     try:
         fields, end = _DECODER.raw_decode(text, at)

@@ -31,7 +31,8 @@ _PROGRAMS = re.compile(
     r"(?:no-?reply|do-?not-?reply|mailer-daemon|postmaster|bounces?|notifications?)\b",
     re.IGNORECASE,
 )
-#: Encodings of host names, in no mail. Their time grows with the square of the length.
+#: Encodings of host names, which no mail is written in. The time to decode them grows with the
+#: square of the length.
 _HOST_NAMES = ("idna", "punycode")
 _ID = re.compile(r"<[^<>\s]+>")
 #: What programs put before a line of a mail that begins with "From ", when they write an mbox.
@@ -41,19 +42,19 @@ _HIDDEN_AT = re.compile(r"^(\S+) at (\S+)")
 
 
 class _Threads:
-    """Tells which mails belong to one thread, by the ids that the mails name."""
+    """Groups mails into threads, by the ids of each mail and of the mails that it answers."""
 
     def __init__(self) -> None:
         self._above: dict[str, str] = {}
 
     def join(self, ids: Sequence[str]) -> None:
-        """Puts the mails with the ``ids`` into one thread, that of the first id."""
+        """Puts the mails with the ``ids`` into one thread: the thread of the first mail."""
         for one in ids[1:]:
             if (root := self.root(one)) != (first := self.root(ids[0])):
                 self._above[root] = first
 
     def root(self, one: str) -> str:
-        """Returns the id that stands for the thread of a mail."""
+        """Returns the id that stands for the whole thread of the mail with the id ``one``."""
         path = []
         while (above := self._above.get(one)) is not None:
             path.append(one)
@@ -65,9 +66,10 @@ class _Threads:
 def read_mails(path: Path, reading: Reading) -> list[Record]:
     """Returns the messages in the mails of an mbox file, a Maildir, or a folder with mbox files.
 
-    The author is the sender's address in lower case. The document is the thread, by the headers
-    References and In-Reply-To. Mails without plain text, of programs, and copies of a mail are left
-    out. So are quotes, forwarded mails and signatures.
+    The author is the sender's address in lower case. The document is the mail's thread, found by
+    the headers References and In-Reply-To. Left out are mails without plain text, mails by
+    programs, and copies of a mail. In the other mails, quotes, forwarded mails and signatures are
+    left out.
 
     Raises:
         DataError: no mail can be read. The error's text says why.
@@ -119,7 +121,7 @@ def _mails_in_folder(path: Path, reading: Reading) -> Iterator[Message]:
 
 
 def _check_mbox(path: Path) -> None:
-    """Refuses a file that is no mbox, or has a line that would not fit into the memory.
+    """Refuses a file that is no mbox, or has a line of more than ``MAX_LINE`` bytes.
 
     Raises:
         DataError: the file is refused.
@@ -151,7 +153,11 @@ def _mails_in_file(path: Path, reading: Reading) -> Iterator[Message]:
 def _parsed(
     box: mailbox.Mailbox[Any], reading: Reading, escapes: re.Pattern[bytes] | None = None
 ) -> Iterator[Message]:
-    """Yields the mails of a mailbox without the ``escapes``, and closes the mailbox."""
+    """Yields the mails of a mailbox, and then closes the mailbox.
+
+    What ``escapes`` matches is removed from each mail, such as the ``>`` that mail programs put
+    before a line with "From " in an mbox file.
+    """
     try:
         number, total = 0, len(box)
         # Sorted: a Maildir has the order of the file system, and a name begins with the time.
@@ -190,7 +196,10 @@ def _parse(content: bytes) -> Message:
 
 
 def _ids(mail: Message, number: int) -> list[str]:
-    """Returns the id of a mail, and the ids of the mails that it answers, the oldest first."""
+    """Returns the id of a mail, followed by the ids of the mails that it answers, the oldest first.
+
+    A mail without an id gets an id that is made of ``number``.
+    """
     own = _ID.findall(str(mail.get("Message-ID", "")))[:1] or [f"mail {number}"]
     answered = _ID.findall(str(mail.get("References", "")))
     return own + (answered or _ID.findall(str(mail.get("In-Reply-To", ""))))
@@ -200,7 +209,7 @@ def _author(mail: Message) -> str:
     """Returns the sender's address in lower case.
 
     Raises:
-        LeftOut: the sender is no person.
+        LeftOut: the sender is no person, or has no address.
     """
     sender = _HIDDEN_AT.sub(r"\1@\2", str(mail.get("From", "")).strip())
     try:
@@ -218,10 +227,10 @@ def _author(mail: Message) -> str:
 
 
 def _text(mail: Message) -> str:
-    """Returns the first part of plain text.
+    """Returns the text of the first plain-text part of a mail.
 
     Raises:
-        LeftOut: there is none, or its bytes are not valid in its character set.
+        LeftOut: there is no such part, or its bytes are not valid in its character set.
     """
     part = next(_plain_parts(mail), None)
     if part is None:
@@ -236,7 +245,7 @@ def _text(mail: Message) -> str:
 
 
 def _plain_parts(mail: Message) -> Iterator[Message]:
-    """Yields the parts of plain text. Leaves out attachments, and mails within the mail."""
+    """Yields the plain-text parts of a mail, except attachments and mails within the mail."""
     waiting = [mail]
     while waiting:
         part = waiting.pop()

@@ -1,7 +1,7 @@
-"""Leaves out what is not the author's own words in the text of a mail.
+"""Keeps only the author's own words of the text of a mail.
 
-quotequail finds quotes and forwarded mails, and mail-parser-reply finds signatures. Both know
-several languages.
+The library quotequail finds quotes and forwarded mails. The library mail-parser-reply finds
+signatures. Both know several languages.
 """
 
 from __future__ import annotations
@@ -58,9 +58,12 @@ def own_words(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Returns a text without quotes that have an introduction, and without forwarded mails."""
-    # If a quote begins with the introduction of a quote within it, quotequail takes the rest of the
-    # mail for quoted. So it sees no words in quotes.
+    """Returns a text without forwarded mails, and without quotes after a line like "Ann wrote:".
+
+    In any other quote, each line becomes "> a".
+    """
+    # A quoted line can introduce a quote within the quote. quotequail would then take the rest of
+    # the mail for quoted. So quotequail gets the quoted lines without their words.
     text = _QUOTED_LINE.sub("> a", text)
     kept = []
     for _ in range(MAX_QUOTES):
@@ -92,12 +95,12 @@ def _without_signature(text: str) -> str:
 
 
 def _is_closing(line: str) -> bool:
-    """Returns whether a line is short, and no sentence such as "Thanks, it works."."""
+    """Returns whether a line can begin a signature: it is short, and does not end a sentence."""
     return len(line.split()) <= MAX_CLOSING_WORDS and not _SENTENCE.search(line)
 
 
 def _begins_signature(text: str, start: int, end: int) -> bool:
-    """Returns whether a signature begins with the line from index ``start`` to index ``end``."""
+    """Returns whether a signature begins with the line ``text[start:end]``."""
     # The search ends with the line. Otherwise its time would grow with the number of lines that
     # begin like a signature, times the length of the text.
     search = partial(_signatures().match, text, endpos=end + 1)

@@ -54,7 +54,7 @@ def _rows(path: Path, file: Any, reading: Reading) -> Iterator[Numbered]:
 
 
 def _checked_names(path: Path, file: Any) -> list[str]:
-    """Returns the names of the columns to read.
+    """Checks the columns of a file, and returns the names of the columns to read.
 
     Raises:
         DataError: a column is missing, comes twice, or holds dates or times.
@@ -76,7 +76,8 @@ def _checked_names(path: Path, file: Any) -> list[str]:
 def _is_temporal(kind: Any) -> bool:
     """Returns whether a type of pyarrow is one of dates or times.
 
-    pyarrow has errors of many types for a date that Python can't hold.
+    Such columns are refused: for a date that Python can't represent, pyarrow raises many kinds of
+    errors.
     """
     from pyarrow import types  # noqa: PLC0415
 
@@ -84,7 +85,7 @@ def _is_temporal(kind: Any) -> bool:
 
 
 def _check_groups(path: Path, metadata: Any, names: list[str]) -> None:
-    """Refuses a file with a row group that takes too much memory.
+    """Refuses a file if the columns ``names`` of one row group take too much memory.
 
     Raises:
         DataError: the file is refused. The error's text names the row group.

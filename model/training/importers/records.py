@@ -1,4 +1,4 @@
-"""The messages that importers return, and what importers tell while they read."""
+"""The records that importers (readers of labelled messages) return, and reports on the reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ parsed_author = lru_cache(10_000)(parse_author)
 
 
 class Record(NamedTuple):
-    """A text, its author, and the document that the text is part of, in their canonical forms."""
+    """A labelled message: its text and its author in the canonical form, and its document.
+
+    Messages of one document belong together, such as the mails of a thread.
+    """
 
     text: str
     author: str
@@ -42,7 +45,7 @@ def _ignore(share: float) -> None:
 
 @dataclass(slots=True)
 class Reading:
-    """What an importer tells while it reads a source."""
+    """The report of an importer while it reads a source: progress, left-out parts, and notes."""
 
     #: Gets the share of the source that has been read, from 0 to 1.
     progress: Callable[[float], object] = _ignore
@@ -52,13 +55,17 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
     def part(self, number: int, parts: int) -> Reading:
-        """Returns the reading of a part of the source, ``number`` from 0. All parts count alike."""
+        """Returns the report on the part ``number`` of the source, counted from 0.
+
+        All parts have the same share of the progress. The notes on a part, and what it leaves out,
+        also become parts of this report.
+        """
         report = self.progress
         return Reading(lambda share: report((number + share) / parts), self.left_out, self.notes)
 
 
 class LeftOut(Exception):
-    """A part of a source is no message to train on. The error's text is the reason."""
+    """A part of a source can't be used as a message to train on. The error's text is the reason."""
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def counting(reading: Reading) -> Iterator[None]:
 
 
 def make_record(text: str, author: str, document: str) -> Record:
-    """Returns the record of a commit message or a mail.
+    """Checks a text and its author's name, and returns their record.
 
     Raises:
         LeftOut: the text is too short or too long, or the text or the name is invalid.

@@ -16,7 +16,7 @@ from model.training.importers.records import Reading, Record
 
 
 class Source(NamedTuple):
-    """A kind of source: the function that reads it, and texts for the model card."""
+    """A kind of source: its help text, the function that reads it, and texts for the model card."""
 
     #: What the user names.
     help: str
@@ -60,7 +60,7 @@ SOURCES: Mapping[str, Source] = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The messages of a source."""
+    """The messages of a source, with facts for the model card and notes for the user."""
 
     path: Path
     records: list[Record]
@@ -99,6 +99,6 @@ def import_messages(kind: str, path: Path, progress: Progress) -> Imported:
 
 
 def _listed(left_out: Mapping[str, int]) -> str:
-    """Returns the numbers and the reasons of what is left out, the largest number first."""
+    """Returns one text with the number of left-out parts for each reason, the largest first."""
     reasons = sorted(left_out.items(), key=lambda item: -item[1])
     return ", ".join(f"{number:,} {reason}" for reason, number in reasons)

@@ -48,13 +48,13 @@ UTF_8 = Encoding("utf-8", "UTF-8", b"")
 
 
 def encoding_of(head: bytes) -> Encoding:
-    """Returns the encoding that a file's first bytes show: UTF-8 unless there is another mark."""
+    """Returns the encoding that the byte order mark in ``head`` shows; without a mark, UTF-8."""
     return next((one for one in _MARKED if head.startswith(one.mark)), UTF_8)
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Opens a file. Yields the file as it is, and the file without gzip's compression.
+    """Opens a file. Yields the raw file, and the same file unpacked if it is a gzip file.
 
     Raises:
         DataError: gzip's data are damaged or end too early.
@@ -73,7 +73,7 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 @contextmanager
 def on_disk(path: Path) -> Iterator[Path]:
-    """Yields the path of a file without gzip's compression: a temporary file if need be.
+    """Yields the path of the unpacked file. Unpacks a gzip file into a temporary file.
 
     Raises:
         DataError: gzip's data are damaged or end too early.
@@ -88,7 +88,7 @@ def on_disk(path: Path) -> Iterator[Path]:
 
 
 def chunks(path: Path, reading: Reading) -> Iterator[bytes]:
-    """Yields the bytes of a file without gzip's compression, ``CHUNK_BYTES`` at a time.
+    """Yields the bytes of a file, unpacked if it is a gzip file, ``CHUNK_BYTES`` at a time.
 
     Raises:
         DataError: gzip's data are damaged or end too early.
@@ -128,7 +128,10 @@ def characters(path: Path, encoding: Encoding, reading: Reading) -> Iterator[str
 def _undecodable(
     path: Path, encoding: Encoding, line: int, end: int, error: UnicodeDecodeError
 ) -> DataError:
-    """Returns the error about a byte. ``end`` is the number of bytes up to the end of the chunk."""
+    """Returns the error about a byte that is not valid in ``encoding``.
+
+    ``end`` is the number of bytes of the file that have been read. ``line`` is the byte's line.
+    """
     byte = end - len(error.object) + error.start + 1
     remedy = "convert the file, for example with iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
     if encoding.name != UTF_8.name:
