@@ -51,6 +51,9 @@ _CELERYS: dict[str, tuple[str, ...]] = {
 CALLED: dict[str, dict[str, tuple[str, ...]]] = {
     "celery_app/": _CELERYS,
     "tasks/": _CELERYS,
+    "celery_app/client/redis/task_packer.py": {
+        "memory_channel": ("kombu.transport.memory.Channel",),
+    },
     "celery_app/transport/poller.py": {"_hub": ("kombu.asynchronous.hub.Hub",)},
     "api/accelerator/": {
         "cycle": ("uvicorn.protocols.http.httptools_impl.RequestResponseCycle",),

@@ -100,8 +100,9 @@ class TaskPacker:
 
         Returns an empty message if there is none, because Celery raised an error.
         """
+        memory_channel = self._connection.default_channel
         try:
-            message: dict[str, Any] = self._connection.default_channel._get(queue)
+            message: dict[str, Any] = memory_channel._get(queue)
         except Empty:
             return {}
         return message
