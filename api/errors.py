@@ -94,7 +94,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is a new message's expected wait, in seconds. ``Retry-After`` is at least as long.
+    A header ``Retry-After`` is at least ``wait_s``: the expected wait of a new message, in seconds.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)

@@ -1,4 +1,4 @@
-"""The service behind ``/v1/figures``: returns alerts and the latest figures of this machine."""
+"""The service behind ``/v1/figures``: returns alerts and this machine's latest measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.errors import CacheUnavailable, InvalidMessage
 
 
 class FiguresService:
-    """Handles requests for the console's figures. Its methods run in the event loop's thread."""
+    """Handles requests for measurements. Its methods run in the event loop's thread."""
 
     def __init__(self, cache: Redis, settings: Settings) -> None:
         self._cache = cache
@@ -30,7 +30,7 @@ class FiguresService:
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Returns the latest measurements (oldest first), the firing alerts, and links to pages.
+        """Returns the latest measurements (oldest first), the firing alerts, and links to tools.
 
         Raises:
             InvalidMessage: the query's ``points``, the number of measurements, is not valid.

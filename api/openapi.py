@@ -57,7 +57,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _problems(statuses: list[int]) -> dict[str, Any]:
-    """Returns OpenAPI's error responses, by status. Each response lists the codes of its errors."""
+    """Returns OpenAPI's descriptions of error responses, by status. Each names its error codes."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {

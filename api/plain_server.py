@@ -1,4 +1,4 @@
-"""Serves the API with gunicorn and threads; used if the accelerator is off."""
+"""Serves the API with gunicorn and threads, if the setting ``BYLINE_ACCELERATOR`` is ``off``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-Under a WSGI server, the event loop has a thread of its own. The accelerator has a loop already.
+Under a WSGI server, this loop has a thread of its own. Under ASGI, it is the server's own loop.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Runtime:
             atexit.unregister(self._close_at_exit)  # else this object and its connections stay
 
     def _close_at_exit(self) -> None:
-        """Stops the services, so that the last messages are counted; waits ``EXIT_S`` at most."""
+        """Stops the services, so that the last messages are counted. Takes at most ``EXIT_S`` s."""
         if self.started:
             closing = asyncio.run_coroutine_threadsafe(self.close(), self._loop)
             if wait([closing], EXIT_S).not_done:

@@ -1,6 +1,6 @@
 """The service behind ``/v1/attributions``: parses requests, sends messages, builds responses.
 
-The Flask view and the accelerator call the same methods. The service depends on no HTTP server.
+The Flask views and the faster ASGI application call this service. It depends on no HTTP server.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class AttributionService:
     async def create(self, posted: PostedRequest) -> HttpResponse:
         """Finds the authors of the messages in a POST request, and returns the response.
 
-        The status is 202 if a message has no outcome when the client's wait ends. The API key's
-        rate limit counts the messages' work (:mod:`tasks.work`), or the size of an invalid body.
+        The status is 202 if a message has no outcome when the client's wait ends. For the rate
+        limit, a message counts by its length and evidence, and an invalid body by its size.
         """
         _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)

@@ -23,7 +23,7 @@ from monitoring.instruments.metrics import ApiMetrics
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The objects that the views and the accelerator call."""
+    """The objects that the Flask views and the accelerator (the ASGI application) call."""
 
     attributions: AttributionService
     feedback: FeedbackService

@@ -1,7 +1,7 @@
 """Handles requests for attributions in ASGI, and passes all other requests to Flask.
 
-An attribution says who wrote a message. In Flask, a waiting request would occupy a thread. Flask's
-routing and objects would cost CPU time, too.
+An attribution says who wrote a message. ASGI has two advantages for these requests: a waiting
+request occupies no thread, and Flask's routing and objects cost no CPU time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class Disconnected(Exception):
 
 
 class AsgiApp:
-    """The accelerator's ASGI application. Each process of the API has one instance."""
+    """The accelerator: an ASGI application that answers requests for attributions without Flask.
+
+    Each process of the API has one instance.
+    """
 
     def __init__(self, runtime: Runtime, app: Flask) -> None:
         """Builds the application. ``app`` handles all requests that are not for attributions."""
@@ -92,7 +95,8 @@ class AsgiApp:
         """Finds the author of a posted message without a coroutine.
 
         Returns True, and passes the response to ``on_response`` exactly once, now or later. If the
-        request needs a coroutine, this method does nothing and returns False.
+        request needs a coroutine, for example because it has many messages, this method does
+        nothing and returns False.
         """
         start, request_id = time.perf_counter(), _request_id(headers)
 
@@ -222,7 +226,7 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
 
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """Returns the body of a request. The header ``Content-Length`` may be missing.
+    """Returns the body of a request, even if the header ``Content-Length`` is missing.
 
     Raises:
         TooLarge: the body has more than ``limit`` bytes.

@@ -1,4 +1,4 @@
-"""The accelerator's HTTP protocol for asyncio, with a fast path for requests of one message."""
+"""An asyncio protocol for HTTP, with a fast path for requests with one text to attribute."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _URL = PATH.encode()
 
 
 class FastHttpProtocol(HttpConnection):
-    """An HTTP connection, with a fast path for a request whose message arrives all at once.
+    """An HTTP connection, with a fast path for a request with one text to attribute.
 
-    On the fast path, a callback sends the response. All other requests need a coroutine.
+    The request's body must arrive together with the end of its head. On the fast path, a callback
+    sends the response. All other requests need a coroutine.
     """
 
     #: Parts of the body of a request on the fast path; ``None`` for any other request.

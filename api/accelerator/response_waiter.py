@@ -1,4 +1,4 @@
-"""Waits for the outcome of one message, an attribution or a failure, without a coroutine.
+"""Waits, without a coroutine, until one message has its outcome: an attribution or a failure.
 
 A coroutine would cost several times as much CPU time as the callbacks here. For most requests,
 ``handle_fast`` takes the place of ``AttributionService.create``.

@@ -1,4 +1,4 @@
-"""Serves the API with uvicorn, which runs the HTTP protocol and the application of this folder."""
+"""Serves the API with uvicorn, and with the HTTP protocol and ASGI application of this folder."""
 
 from __future__ import annotations
 

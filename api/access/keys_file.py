@@ -44,9 +44,9 @@ class KeysFile:
         background.start(self._check_later, "The check of the keys file")
 
     def check(self) -> None:
-        """Reloads a changed file once two checks in a row find the file in the same state.
+        """Reloads a changed file as soon as two checks in a row find the file in the same state.
 
-        An invalid file changes no keys. A repeated error is logged once.
+        An invalid file changes no keys. The same error is logged only once.
         """
         previous, self._last_stamp = self._last_stamp, _stamp(self._path)
         if self._last_stamp == self._loaded_stamp:

@@ -27,10 +27,10 @@ class RateLimiter:
         self._client = client
 
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
-        """Checks that a key's rate allows the work ``amount`` now, and counts this work.
+        """Checks that a key's rate allows more work now, and adds this work to the key's debt.
 
-        ``amount`` is in units of :mod:`tasks.work`. Counted work is a debt, paid off at the key's
-        rate. Work passes if the key has no debt, or if the new debt is gone in one second.
+        The work is ``amount`` short messages (:mod:`tasks.work`). The debt shrinks at the key's
+        rate. Work is allowed if there is no debt, or if the new debt is zero after one second.
 
         Raises:
             RateLimited: the client sends faster than the key's rate.

@@ -61,7 +61,7 @@ def decode_body(
 ) -> RequestT:
     """Decodes the JSON body of a request. Error texts may suggest names from ``fields``.
 
-    ``keys(request)`` returns all JSON keys that the decoded request may have, in quotation marks.
+    ``keys(request)`` returns the JSON keys that must not come twice, each in quotation marks.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.
@@ -88,7 +88,7 @@ def _keys(request: AttributionRequest[msgspec.Raw]) -> Sequence[bytes]:
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes a request. A lone surrogate in one of many messages leaves the other messages valid.
+    """Decodes a request. A lone surrogate (half a character) makes only its own message invalid.
 
     Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
     """
@@ -134,7 +134,7 @@ def _reason(error: msgspec.ValidationError, fields: Sequence[str]) -> str:
 
 
 def refused(detail: str, index: int, ref: str | UnsetType) -> Refused:
-    """Returns the error ``messages[<index>]<detail>`` for an invalid message of a bulk request."""
+    """Returns an invalid message's error in a bulk request: ``messages[<index>]<detail>``."""
     return Refused(Reason(InvalidMessage.code, f"messages[{index}]{detail}"), ref)
 
 

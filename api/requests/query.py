@@ -35,7 +35,7 @@ def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
 def wait_in(query: Mapping[str, str], settings: Settings, default: float) -> float:
     """Returns the seconds that the client is ready to wait: the query's ``wait``, or ``default``.
 
-    Raises ``InvalidMessage``.
+    Raises ``InvalidMessage`` if ``wait`` is no number, or is too large.
     """
     value = query.get("wait")
     if value is None:
@@ -47,7 +47,7 @@ def wait_in(query: Mapping[str, str], settings: Settings, default: float) -> flo
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Returns whether the query switches ``name`` on. Raises ``InvalidMessage``."""
+    """Returns whether a query switches ``name`` on, as in ``name=1``. Raises ``InvalidMessage``."""
     try:
         return is_on(query.get(name, "false"))
     except ValueError as error:

@@ -33,8 +33,8 @@ class MarkedDocument(NamedTuple):
 def mark_lone_surrogates(document: bytes) -> MarkedDocument | None:
     """Replaces each lone surrogate in a JSON document with a mark, a character not in the document.
 
-    Returns ``None`` if the document has no lone surrogate, or holds all characters that could serve
-    as a mark.
+    Returns ``None`` if the document has no lone surrogate, or if it already holds every character
+    that could be the mark.
     """
     marks = (MarkedDocument(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
     lower = document.lower()

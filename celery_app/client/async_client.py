@@ -169,8 +169,8 @@ class Client:
     ) -> AttributionClient:
         """Passes all texts to the dispatcher, at most :data:`WINDOW` unanswered texts at a time.
 
-        Appends to ``accepted`` an entry for each text, or a failure if the text was not accepted.
-        Returns the client that owns the dispatcher.
+        For each text, appends to ``accepted`` an entry (the message and, later, its outcome), or a
+        failure if the text was not accepted. Returns the client that owns the dispatcher.
         """
         inner = self._opened()
         turns = Yielder()
@@ -217,7 +217,8 @@ def _ask(
 ) -> list[Entry | Failure]:
     """Passes texts to the dispatcher. Returns an entry or a failure for each text, in order.
 
-    An invalid text gets a failure. If the dispatcher refuses the texts, every text gets a failure.
+    An entry is a message that is on its way to an outcome. An invalid text gets a failure. If the
+    dispatcher refuses the texts, every text gets a failure.
     """
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]
@@ -240,7 +241,7 @@ def _entry(inner: AttributionClient, text: str, options: RequestOptions) -> Entr
 
 
 def _no_model(registry: ModelRegistry, error: NoModel) -> BylineError:
-    """Returns the error for a call that finds no model: the broker may be unreachable."""
+    """Returns ``BrokerUnavailable`` if the broker can't be reached; otherwise returns ``error``."""
     if registry.workers() is None:
         return BrokerUnavailable("the broker can't be reached")
     return error

@@ -109,8 +109,8 @@ class AttributionClient:
     ) -> list[tuple[Entry, Outcome | None]]:
         """Sends messages, waits, and returns each message's entry with its outcome, in order.
 
-        The outcome None means that the caller can fetch the outcome later, by the message's id. Any
-        other message without an outcome gets a failure.
+        A message that has no outcome when the wait ends gets None or a failure. None means that the
+        caller can fetch the outcome later, by the message's id.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.
@@ -124,10 +124,10 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome, in order. Call this when the caller stops waiting.
+        """Ends the wait of a caller, and returns each entry with its outcome, in order.
 
-        ``joined`` holds the entries from ``Dispatcher.ask``. The outcome None means that the caller
-        can fetch the outcome later. Any other message without an outcome gets a failure.
+        ``joined`` holds the entries from ``Dispatcher.ask``. A message that has no outcome yet gets
+        None or a failure. None means that the caller can fetch the outcome later, by its id.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
@@ -136,8 +136,8 @@ class AttributionClient:
     ) -> Outcome | None:
         """Returns a message's outcome; None if the message has no outcome after ``wait_s`` seconds.
 
-        If ``explain`` is True, prefers an outcome with evidence. If ``fetch`` is True, the outcome
-        counts as delivered, and Byline may delete it.
+        If ``explain`` is True, prefers an outcome with evidence: parts of the text that speak for
+        the author. If ``fetch`` is True, the outcome counts as delivered, and Byline may delete it.
 
         Raises:
             KeyError: the message was never accepted, or its outcome has expired.

@@ -16,7 +16,7 @@ if found ~= 'list' and found ~= 'none' then redis.call('DEL', KEYS[2]) end
 redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('LTRIM', KEYS[2], -ARGV[4], -1)
 redis.call('PEXPIRE', KEYS[2], redis.call('PTTL', KEYS[1]))
--- A slice without labels is not the one in which the label was counted: that has expired.
+-- If the slice has no labels, the slice in which the label was counted has expired.
 if redis.call('TYPE', KEYS[3]).ok == 'hash' and redis.call('HEXISTS', KEYS[3], 'labels') == 1 then
   redis.pcall('HINCRBY', KEYS[3], 'right', ARGV[3])
 end

@@ -116,7 +116,7 @@ class Dispatcher:
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Accepts the messages of one request, and returns the entries to wait for.
 
-        For a message that is in progress already, the result has the earlier entry.
+        If an equal message is in progress already, the result has the entry of that message.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.
@@ -140,7 +140,7 @@ class Dispatcher:
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Sends messages even if all credits (permits for chunks in flight) are taken.
 
-        Call this when callers stop waiting for ``entries``: they will fetch the outcomes later.
+        Call this when callers stop waiting for ``entries``, and will fetch the outcomes later.
         """
         for entry in entries:
             entry.urgent = True
@@ -215,7 +215,7 @@ class Dispatcher:
                 version_queue.add(entry)
 
     def _shortage(self) -> Overloaded | None:
-        """Returns the error of all uncached messages if memory is short; otherwise None."""
+        """Returns the error to refuse all uncached messages with; None if memory is not short."""
         if self._model_registry.pressure() == "critical":
             return Overloaded("memory is short: only messages in the cache are answered")
         try:

@@ -87,7 +87,7 @@ class Entry:
     def queue_priority(self) -> int:
         """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        A message that was sent without a credit, a permit to be in flight, gets a larger number.
+        A message that was sent without a credit (a permit to be in flight) gets a larger number.
         """
         # The caller has stopped waiting for the message, so the message must not delay others.
         if self.without_credit:
@@ -97,8 +97,8 @@ class Entry:
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.
 
-        A failure is always accepted. An attribution by the message's own model version must have
-        the message's id.
+        A failure is always accepted, and so is an attribution by another model version. An
+        attribution by the message's own version must have the message's id.
         """
         if isinstance(outcome, Failure):
             return True

@@ -1,4 +1,4 @@
-"""Builds the object from the settings that sends messages, for Flask and for the library."""
+"""Builds, from the settings, the client with which Flask and the library send messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tasks.storage.pending_results import PendingResults
 
 #: Smallest default of the chunks that a process has in flight, with and without the accelerator.
 #: With the accelerator, a second chunk is on its way while a worker computes the first, even if one
-#: process has all the load. Without it, two processes with one chunk each held a tenth more.
+#: process has all the load. Without the accelerator, two processes answered a tenth more messages a
+#: second with one chunk each than with two.
 FEWEST_CREDITS = {"on": 2, "off": 1}
 #: Shortest time from the end of a caller's longest wait until a chunk is given up, in seconds.
 BEYOND_WAIT_S = 5
@@ -28,8 +29,8 @@ BEYOND_WAIT_S = 5
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
     """Builds a client, and starts the threads that check the broker and the cache.
 
-    Call this in the event loop's thread, and then start the dispatcher. Blocks until the broker and
-    the cache have been checked once.
+    Call this function in the event loop's thread, and then start the client's dispatcher. The call
+    blocks until the broker and the cache have been checked once.
     """
     client = make_client(settings, metrics)
     client.model_registry.start()

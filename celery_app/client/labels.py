@@ -56,7 +56,7 @@ class Labels:
         metrics: ApiMetrics,
         settings: Settings,
     ) -> None:
-        """A true author is kept as long as attributions are.
+        """Redis keeps a true author for ``settings.result_ttl_s`` seconds, like the attributions.
 
         During this time, a message is counted only once, even if its author is recorded again.
         """
@@ -98,7 +98,7 @@ class Labels:
     async def _keep_text(self, name: str, attribution: Attribution) -> None:
         """Keeps the message's text under the author that the Redis key ``name`` holds.
 
-        Does nothing if no texts are kept. Changes nothing if the text is kept under this author.
+        Does nothing if the settings keep no texts, or if this author has the text already.
         """
         if self._keep_limits is None:
             return
@@ -157,13 +157,12 @@ class Labels:
         self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
 
     async def _slice(self, name: str, version: str) -> str:
-        """Returns the Redis key of the counts to which a message's author was added.
+        """Returns the Redis key of the counts that include the true author of a message.
 
-        ``name`` is the Redis key that holds the author. ``version`` is the model version that made
-        the attribution.
+        Each short period has its own counts. ``name`` is the Redis key that holds the author.
+        ``version`` is the model version that made the attribution.
         """
-        # Each short period has its own counts. The remaining time to live of ``name`` tells in
-        # which period the author was counted.
+        # The remaining time to live of ``name`` tells in which period the author was counted.
         left_ms: Any = await self._cache.pttl(name)
         return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)
 

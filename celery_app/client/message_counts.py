@@ -34,13 +34,13 @@ class MessageCounts:
         self._flushed_at = time.monotonic()
 
     def add(self, outcome: str, messages: int = 1) -> None:
-        """Gathers the outcome of some messages. Ends a group after :data:`GROUP_S` seconds."""
+        """Gathers messages with this outcome. Flushes if the last flush was ``GROUP_S`` s ago."""
         self._gathered[outcome] += messages
         if time.monotonic() - self._flushed_at > GROUP_S:
             self.flush()
 
     def add_failure(self, code: str) -> None:
-        """Gathers a message that failed in this process. ``code`` is its error's code."""
+        """Gathers a message that failed in this process. ``code`` is the code of the error."""
         self.add(_OUTCOMES.get(code, "failed"))
 
     def flush(self) -> None:

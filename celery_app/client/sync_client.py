@@ -19,7 +19,10 @@ class SyncClient:
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
-        """Makes a client. See :class:`~celery_app.client.async_client.Client` for the arguments.
+        """Makes a client for the broker at ``redis_url``, such as ``redis://127.0.0.1:6390/0``.
+
+        ``settings`` are fields of ``Settings``, such as ``cache_url``. No setting is read from the
+        environment.
 
         Raises:
             SettingsError: a setting contradicts another, or a URL can't be used.
@@ -59,15 +62,20 @@ class SyncClient:
             thread.stop()
 
     def attribute(self, texts: Iterable[str], **options: Unpack[CallOptions]) -> list[Attribution]:
-        """Returns the attribution of each text, in order: see ``Client.attribute``.
+        """Returns the attribution of each text, in order. Keyword arguments are ``CallOptions``.
 
         Raises:
-            BylineError: the error of the first text that has no attribution.
+            BylineError: the error of the first text that has no attribution. A note on the
+                error says which text this is.
         """
         return run_on(self._loop, self._client.attribute(texts, **options))
 
     def attribute_each(self, texts: Iterable[str], **options: Unpack[CallOptions]) -> list[Outcome]:
-        """Returns the attribution or ``Failure`` of each text: see ``Client.attribute_each``."""
+        """Returns an attribution or a ``Failure`` for each text, in order.
+
+        If one text fails, the other texts can still get attributions. Keyword arguments are
+        ``CallOptions``.
+        """
         return run_on(self._loop, self._client.attribute_each(texts, **options))
 
     @property

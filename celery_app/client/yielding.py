@@ -12,15 +12,15 @@ TURN_S = 0.005
 class Yielder:
     """Interrupts long work on one request, so that other requests run in between.
 
-    Make a new ``Yielder`` for each request when its work begins. Ask ``is_due`` often, and await
-    ``rest`` when it is due.
+    Make a new ``Yielder`` for each request when its work begins. Call ``is_due`` often, and await
+    ``rest`` when ``is_due`` returns True.
     """
 
     def __init__(self) -> None:
         self._until = time.monotonic() + TURN_S
 
     def is_due(self) -> bool:
-        """Returns whether other requests have not run for ``TURN_S`` seconds."""
+        """Returns whether the work has gone on for ``TURN_S`` seconds since the last rest."""
         return time.monotonic() >= self._until
 
     async def rest(self) -> None:

@@ -210,7 +210,7 @@ class HttpConnection(ParsingConnection):
             self._close()
 
     def _refuse(self, error: BylineError) -> None:
-        """Sends an error after the responses to complete requests, and closes the connection."""
+        """Sends an error after all responses to earlier requests, and closes the connection."""
         if self._error_response or self.transport.is_closing():
             return
         head_only = self._receiving and self._method == b"HEAD"

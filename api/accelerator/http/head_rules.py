@@ -1,7 +1,7 @@
 """Checks request heads against rules of RFC 9110 and 9112 that the parser does not check.
 
-Otherwise a load balancer and Byline might understand a request differently, for example a request
-with two ``Host`` fields.
+Without these checks, a load balancer and Byline might understand a request differently, for example
+a request with two ``Host`` fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SINGLE = frozenset(
 def check(
     version: str, headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes]
 ) -> None:
-    """Checks an HTTP version and headers. ``fields`` maps header names in lower case to values.
+    """Checks an HTTP version and headers. ``fields`` is ``dict(headers)``. Names are in lower case.
 
     Raises:
         BadRequest, ExpectationFailed, NotSupported, VersionNotSupported: the head breaks a rule.

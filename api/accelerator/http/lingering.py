@@ -1,7 +1,7 @@
 """Closes a connection late, so that a client that is still sending gets its last response.
 
-Byline closes its sending side first. Then Byline discards input until the client closes, or until a
-limit below is reached (a lingering close).
+In this lingering close, Byline closes its sending side first. Then Byline discards input until the
+client closes the connection, or until a limit of time, bytes or connections is reached.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Lingering(asyncio.Protocol):
     all: ClassVar[dict[Lingering, None]] = {}
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        """Takes over a connection, and closes its sending side once all written data is sent."""
+        """Takes over a connection, and closes its sending side after all data is sent."""
         self._transport = transport
         self._loop = loop
         self._previous_protocol = transport.get_protocol()
@@ -82,9 +82,10 @@ class Lingering(asyncio.Protocol):
         self._transport.abort()  # close() would wait for a client that reads nothing
 
     def _check(self) -> None:
-        """Closes the connection after a time without progress, or after its deadline.
+        """Closes the connection if it makes no progress for too long, or if its deadline is over.
 
-        While data is unsent, the deadline does not count.
+        While data is unsent, progress means that the client reads, and the deadline does not count.
+        Later, progress means that the client sends.
         """
         unsent = self.unsent
         (readable, unsent_before), self._last_left = self._last_left, (self._readable, unsent)

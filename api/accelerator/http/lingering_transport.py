@@ -70,8 +70,8 @@ class LingeringTransport:
     def _tell_client(self) -> None:
         """Ends the connection in the kernel, so that the client sees the end at once.
 
-        The event loop closes the socket later, after other callbacks. A request that the client
-        sent meanwhile would get no response.
+        The event loop closes the socket later, after other callbacks. Until then, the client might
+        send a request that gets no response.
         """
         with socket.socket(fileno=os.dup(self._descriptor())) as same, suppress(OSError):
             same.shutdown(socket.SHUT_RDWR)  # an OSError says that the client was first

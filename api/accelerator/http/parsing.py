@@ -1,4 +1,4 @@
-"""Parses HTTP piece by piece, checks size limits, and tells bad requests from Byline's defects."""
+"""Parses HTTP in pieces, checks size limits, and decides if Byline or the client made an error."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ FRESH_S = 0.001
 class InFlightSnapshot(NamedTuple):
     """The number of chunks with a credit at one moment, and when their replies are expected.
 
-    A credit is a permit to be in flight. ``InFlight.with_credit`` says which chunks hold a credit.
+    A chunk is the messages of one Celery task. A credit is a permit to have one chunk in flight,
+    which means: sent, and without a reply.
     """
 
     #: ``InFlight.changes`` at that moment.
@@ -35,7 +36,7 @@ class InFlightSnapshot(NamedTuple):
 
 
 class Admission:
-    """Estimates when a new message is answered, from chunks in flight and waiting messages."""
+    """Estimates when a new message is answered, given the chunks in flight and waiting messages."""
 
     def __init__(
         self,
@@ -44,10 +45,11 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` maps each kind (see ``Entry.kind``) to the queue of its unsent messages.
+        """``waiting`` maps each kind of messages to the queue of its unsent messages.
 
-        The caller can add and remove queues between two calls. ``chunk_work`` limits the work of a
-        chunk of several messages, in units of :mod:`tasks.work`.
+        Messages of one kind have the same priority and options (``Entry.kind``). The caller can add
+        and remove queues between two calls. ``chunk_work`` limits the work of a chunk of several
+        messages. The unit of work is one short message (:mod:`tasks.work`).
         """
         self._latency_model = latency_model
         self._in_flight = in_flight
@@ -64,7 +66,8 @@ class Admission:
         """Returns whether to refuse a message because of a deadline.
 
         True if the message would miss its own deadline, or would make another message of its chunk
-        late. Always False if the deadline is None or has passed, or if no other message is ahead.
+        late. Always False if the message has no deadline, or if no other message is ahead. Also
+        False if the deadline has passed already: then the version queue drops the message.
         """
         now, deadline = time.time(), entry.deadline
         # The version queue drops a message whose deadline has passed.
@@ -99,8 +102,8 @@ class Admission:
     def _time_until_done(self, work: int) -> tuple[float, float]:
         """Returns two numbers of seconds: the time until waiting work is done, and a safety margin.
 
-        ``work`` is the amount of waiting work, in units of :mod:`tasks.work`. The first number
-        includes the time that the chunks in flight still take.
+        ``work`` is the amount of waiting work. Its unit is one short message (:mod:`tasks.work`).
+        The first number includes the time that the chunks in flight still take.
         """
         snapshot, latency_model = self._current_snapshot(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)

@@ -1,7 +1,7 @@
 """Finds out why a message missed its deadline: Byline was too slow, or the deadline was too short.
 
-A deadline is too short if even an idle Byline would miss the deadline. Such a miss is no failure of
-Byline.
+A deadline is too short if even an idle Byline would miss the deadline. Such a miss does not
+count as a failure of Byline.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ WEIGHT = 0.1
 
 
 class IdleLatency:
-    """The time that an answer takes when no other message is ahead.
+    """Estimates the time that an answer takes when no other message is ahead.
 
-    The estimate of this time is the lowest running mean so far.
+    The estimate is the lowest running mean of such times so far.
     """
 
     def __init__(self) -> None:
@@ -72,9 +72,10 @@ def deadline_failure(entry: Entry, idle: IdleLatency) -> Failure:
 
 
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
-    """Returns the outcome for the caller, given the outcome that a worker sent.
+    """Returns the outcome for the caller, given the ``outcome`` that a worker sent.
 
-    If the message missed its deadline, the failure gets the code that says why.
+    The two outcomes differ only if the message missed its deadline. Then the caller's outcome is a
+    failure that says whether the deadline was too short, or Byline was too slow.
     """
     # A worker does not know which deadlines were too short, and sends one code for all missed
     # deadlines.

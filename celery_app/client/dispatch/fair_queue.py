@@ -1,7 +1,8 @@
 """A queue of messages that serves all API keys fairly, however many messages each key sends.
 
-The method is deficit round robin (Shreedhar and Varghese, 1995). In its turn, a key may send a
-fixed amount of work (:mod:`tasks.work`). A key keeps the unused rest for its next turn.
+The method is deficit round robin (Shreedhar and Varghese, 1995). In each turn, a key may send
+messages of a fixed amount of work, and keeps the unused amount for its next turn. A long message is
+more work than a short message (:mod:`tasks.work`).
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class Share:
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
         """Moves the owner's oldest messages to the list ``taken``, and returns their work.
 
-        ``room`` is the work (:mod:`tasks.work`) that still fits into the chunk. ``allowed`` is the
-        work that the owner may send now. If ``taken`` is empty, the first message may be larger
-        than ``room``.
+        ``room`` is the work that still fits into the chunk. ``allowed`` is the work that the owner
+        may send now. The unit of work is one short message (:mod:`tasks.work`). If ``taken`` is
+        empty, the first message may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -47,9 +48,10 @@ class Share:
 
 
 class FairQueue:
-    """The waiting messages of one kind (see ``Entry.kind``), of all owners.
+    """The waiting messages of one kind, of all owners.
 
-    An owner is an API key. Messages of one owner leave in the order in which they came.
+    Messages of one kind have the same priority and options (``Entry.kind``). An owner is an API
+    key. Messages of one owner leave in the order in which they came.
     """
 
     def __init__(self) -> None:
@@ -66,7 +68,7 @@ class FairQueue:
         return bool(self._turns)
 
     def add(self, entry: Entry) -> None:
-        """Adds a message behind the other messages of its owner."""
+        """Adds a message behind the other messages of its owner (an API key)."""
         share = self._shares.get(entry.owner)
         if share is None:
             share = self._shares[entry.owner] = Share()
@@ -80,8 +82,8 @@ class FairQueue:
     def take(self, work: int) -> list[Entry]:
         """Removes the next messages from the queue, and returns them as a list.
 
-        The list has at least one message, if any message waits. A list of several messages has at
-        most ``work`` units of work (:mod:`tasks.work`) in total.
+        The list has at least one message, if any message waits. A list of several messages is at
+        most as much work as ``work`` short messages (:mod:`tasks.work`).
         """
         taken: list[Entry] = []
         while self._turns:
@@ -103,10 +105,10 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Removes urgent messages (see ``Entry.urgent``) from the queue, and returns them.
+        """Removes urgent messages, whose callers stop waiting, from the queue, and returns them.
 
         The list has at least one message, if any urgent message waits. A list of several messages
-        has at most ``work`` units of work in total.
+        is at most as much work as ``work`` short messages (:mod:`tasks.work`).
         """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
@@ -137,7 +139,7 @@ class FairQueue:
     def ahead_of(self, entry: Entry) -> int:
         """Returns the work that would leave this queue before ``entry``, if ``entry`` were added.
 
-        The work is in units of :mod:`tasks.work`.
+        The unit of work is one short message (:mod:`tasks.work`).
         """
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
@@ -151,7 +153,7 @@ class FairQueue:
         """Returns a list of the newest messages, without removing them from the queue.
 
         The newest message of each owner comes first, then the second newest of each owner, and so
-        on. The list ends when its work reaches ``work`` (:mod:`tasks.work`).
+        on. The list ends when it is as much work as ``work`` short messages (:mod:`tasks.work`).
         """
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]

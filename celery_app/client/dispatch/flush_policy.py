@@ -38,7 +38,7 @@ class FlushPolicy:
         version: str,
         wake: asyncio.Event,
     ) -> None:
-        """``limits`` say how many chunks may hold a credit, which is a permit to be in flight.
+        """``limits`` say how many chunks may hold a credit (a permit to be in flight).
 
         The event ``wake`` wakes the dispatcher, which then calls :meth:`due` again.
         """
@@ -56,8 +56,9 @@ class FlushPolicy:
     def due(self, waiting: int) -> bool:
         """Returns whether to send the waiting messages as a chunk now.
 
-        ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. While all credits
-        are taken, this method returns False and sets no timer.
+        ``waiting`` is the work of these messages. Its unit is one short message
+        (:mod:`tasks.work`). While all credits (permits to have a chunk in flight) are taken, this
+        method returns False and sets no timer.
         """
         in_flight = self._in_flight.with_credit
         if not in_flight:

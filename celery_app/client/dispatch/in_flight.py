@@ -38,9 +38,9 @@ class InFlight:
     def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
         """A chunk that has no reply after ``answer_s`` seconds is given up.
 
-        ``chunk_work`` is the largest work of a chunk of several messages, in units of
-        :mod:`tasks.work`. A chunk without a reply has stalled after several times the time that
-        this work should take.
+        ``chunk_work`` is the largest work of a chunk of several messages. Its unit is one short
+        message (:mod:`tasks.work`). A chunk counts as stalled if it has no reply after several
+        times the expected time of this work.
         """
         self._answer_s = answer_s
         self._latency_model = latency_model
@@ -68,10 +68,10 @@ class InFlight:
 
     @property
     def with_credit(self) -> list[InFlightChunk]:
-        """The chunks that hold a credit, which is a permit to be in flight.
+        """The chunks that hold a credit (a permit to be in flight).
 
-        A chunk that has stalled holds no credit. A chunk of urgent messages holds no credit if it
-        was sent without a free credit.
+        A stalled chunk, whose reply is overdue, holds no credit. Urgent messages, whose callers
+        stop waiting, may be sent in a chunk that never has a credit.
         """
         expected_s = self._latency_model.seconds(self._chunk_work)
         hold_s = max(STALLED_MIN_S, STALLED_FACTOR * expected_s) if expected_s else UNKNOWN_S

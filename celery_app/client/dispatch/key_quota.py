@@ -9,7 +9,10 @@ class KeyQuota:
     """Counts the messages that the dispatcher holds, by owner (API key) and by model version."""
 
     def __init__(self, capacity: int) -> None:
-        """``capacity`` limits the total size of the messages, in units of :mod:`tasks.work`."""
+        """``capacity`` limits the total size of the messages, in units of 2,000 characters.
+
+        The size of each message is rounded up.
+        """
         self._capacity = capacity
         #: Total size of each owner's messages, in units of :mod:`tasks.work`.
         self._owners: dict[str, int] = {}
@@ -21,10 +24,11 @@ class KeyQuota:
         self.messages = 0
 
     def has_room(self, owner: str, size: int) -> bool:
-        """Returns whether to accept an owner's request with messages of the total size ``size``.
+        """Returns whether to accept a request of ``owner`` (an API key) with this total size.
 
-        An owner without messages here may send any request. Any other request must fit into the
-        free capacity or, together with the owner's other messages, into the owner's equal share.
+        True if the owner has no messages here, or if the request fits into the free capacity. Also
+        True if the request and the owner's other messages fit into the owner's share. All owners
+        with messages here have equal shares of the capacity.
         """
         held = self._owners.get(owner, 0)
         # Without the exception for owners without messages, a valid request could be refused for

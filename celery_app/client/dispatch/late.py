@@ -46,8 +46,9 @@ class LateMessages:
     ) -> list[tuple[Entry, Outcome | None]]:
         """Returns each entry with its outcome, in order.
 
-        None means that the caller can fetch the outcome later. ``joined`` holds all entries of one
-        request. ``deadline_first`` is True if the deadline ends the wait: late messages then fail.
+        A late message gets None or a failure. None means that the caller can fetch the outcome
+        later. ``joined`` holds all entries of one request. ``deadline_first`` is True if the
+        deadline ends the wait: all late messages then fail.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
         failures = await self._promise(late, deadline_first) if late else {}
@@ -60,8 +61,8 @@ class LateMessages:
     async def _promise(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
         """Makes the broker keep the outcomes of late messages, for callers to fetch later.
 
-        If ``deadline_first`` is True, no outcome is kept. Returns a mapping from message id to
-        failure, for the messages whose outcomes are not kept.
+        If ``deadline_first`` is True, the deadline ends the wait, and no outcome is kept. Returns a
+        mapping from message id to failure, for the messages whose outcomes are not kept.
         """
         if deadline_first:
             return {entry.id: self._dispatcher.deadline_failure(entry) for entry in late}
@@ -113,8 +114,9 @@ class LateMessages:
     def _release_later(self, entry: Entry) -> None:
         """Releases a message's pending result at the broker as soon as the outcome comes.
 
-        Call this method if the caller gets a failure instead of the message's id. The pending
-        result stays if another caller was told to fetch the outcome.
+        A pending result keeps an outcome for a caller. After the release, Redis may evict it. Call
+        this method if the caller gets a failure, and so will not fetch the outcome. Nothing is
+        released if another caller was told to fetch the outcome.
         """
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
@@ -130,9 +132,10 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Releases the pending results that no caller will fetch, so that they take no more room.
+        """Releases the pending results that no caller will fetch, so that Redis may evict them.
 
-        ``answered`` holds entries that have their outcomes.
+        A pending result keeps an outcome for a caller. ``answered`` holds entries that have their
+        outcomes.
         """
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _worker_outcome(entry))}

@@ -1,7 +1,7 @@
 """Estimates how long the next chunk will take, from the times that past chunks took.
 
-A chunk has a fixed cost, and a cost that grows with the work of its messages. Weighted least
-squares finds both costs. Recent chunks have the largest weights.
+A chunk has a fixed cost, and a cost that grows with the number and length of its messages. Weighted
+least squares finds both costs. Recent chunks have the largest weights.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class LatencyModel:
         """Records the time that a chunk took. Call this method as soon as the chunk's reply comes.
 
         The time starts at ``sent_at``, or at the previous reply if that reply came later. ``alone``
-        says that the chunk's only message got an attribution.
+        is True if the chunk had only one message, and the message got an attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
@@ -63,7 +63,7 @@ class LatencyModel:
         )
 
     def seconds(self, work: int) -> float:
-        """Returns how many seconds a chunk of ``work`` units is expected to take; 0 if unknown."""
+        """Returns the expected seconds for a chunk of ``work`` short messages; 0 if not known."""
         count, sizes, squares, seconds, products = self._sums
         if not count or not work:
             return 0.0
@@ -85,10 +85,7 @@ class LatencyModel:
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
-        """Returns a safety margin in seconds for the expected time of several chunks in a row.
-
-        ``chunks`` is the number of these chunks.
-        """
+        """Returns the safety margin, in seconds, for the expected time of ``chunks`` chunks."""
         return DEVIATIONS * self._deviation * math.sqrt(chunks)
 
     def _waited(self, sent_at: float) -> float:

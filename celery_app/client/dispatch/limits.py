@@ -11,7 +11,7 @@ MOST_CREDITS = 4
 
 
 class DispatchLimits(NamedTuple):
-    """The limits of a dispatcher. Work and capacity are in units of :mod:`tasks.work`."""
+    """The limits of a dispatcher. The unit of work is one short message (:mod:`tasks.work`)."""
 
     #: Largest number of chunks with a credit for one model version. At this number, messages wait,
     #: unless they are urgent. None: :meth:`credits_for` derives it from the number of workers.
@@ -22,16 +22,17 @@ class DispatchLimits(NamedTuple):
     processes: int
     #: Limit of the work of a chunk of several messages. A chunk of one message may have more work.
     chunk_work: int
-    #: Largest total size of the messages that have no outcome yet.
+    #: Largest total size of the messages that have no outcome yet, in units of :mod:`tasks.work`.
     capacity: int
     #: Seconds after which a chunk without a reply is given up: its messages fail.
     answer_s: float
 
     def credits_for(self, workers: int) -> int:
-        """Returns the largest number of chunks with a credit for a version of ``workers`` workers.
+        """Returns how many credits a process has, for a model version with ``workers`` workers.
 
-        By default, the processes share one credit more than there are workers. A process's share is
-        rounded up, and is between ``fewest_credits`` and :data:`MOST_CREDITS`.
+        A credit is a permit to have a chunk in flight. By default, all processes of the API server
+        together have one credit more than there are workers. The share of each process is rounded
+        up, and is between ``fewest_credits`` and :data:`MOST_CREDITS`.
         """
         if self.credits is not None:
             return self.credits

@@ -72,9 +72,9 @@ class VersionQueue:
         queue.add(entry)
 
     def refusal(self, entry: Entry) -> BylineError | None:
-        """Returns the error of a message that is too late to be added; None for any other message.
+        """Returns the error of a message that must be refused; None if the message can be added.
 
-        :meth:`~celery_app.client.dispatch.admission.Admission.too_late` says which are too late.
+        A message is refused if it would miss its deadline, or would make another message late.
         """
         if not self.admission.too_late(entry):
             return None
@@ -92,8 +92,8 @@ class VersionQueue:
     def next_chunk(self) -> list[Entry]:
         """Removes the messages of the next chunk from the queue, and returns them as a list.
 
-        The list is empty if there is nothing to send now. All messages of a chunk are of one kind
-        (see ``Entry.kind``).
+        The list is empty if there is nothing to send now. All messages of a chunk are of one kind:
+        they have the same priority and options (``Entry.kind``).
         """
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
@@ -113,10 +113,11 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Returns the sort key of a kind of messages. The kind with the smallest key comes first.
+        """Returns the sort key of a kind of messages. The kind with the smallest key is sent first.
 
-        The most urgent priority comes first. Within a priority, a kind that was passed over
-        :data:`PASSED_OVER` times comes first, then a kind without evidence.
+        Messages of one kind have the same priority and options. The most urgent priority comes
+        first. Within a priority, a kind comes first if :data:`PASSED_OVER` chunks of other kinds
+        were sent since its last chunk. Kinds without evidence come next.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

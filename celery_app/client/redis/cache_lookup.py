@@ -1,6 +1,6 @@
 """Looks up messages in the result cache, as many as possible with one MGET command.
 
-An MGET takes a fixed CPU time, which is as long as the added time for ten messages.
+The fixed CPU time of an MGET is as long as the time that ten messages add to it.
 """
 
 from __future__ import annotations

@@ -121,8 +121,8 @@ class ModelRegistry:
         """Checks that messages can be sent to a model version.
 
         Raises:
-            NoModel: no worker has announced a model, or the version is the canary and has no
-                worker.
+            NoModel: no worker has announced a model, or the version is the canary (a version on
+                trial) and has no worker.
             UnknownModel: the version has no worker, and is neither the current version nor the
                 canary.
         """
@@ -185,7 +185,7 @@ class ModelRegistry:
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
-        """Returns the names of all Celery queues' Redis lists; no names if no model is known."""
+        """Returns the names of the Redis lists of all Celery queues; empty if no model is known."""
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:

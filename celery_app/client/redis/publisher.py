@@ -53,9 +53,9 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends a chunk as a Celery task, whose id is ``chunk_id``.
 
-        All ``entries`` must have one model version and one kind. The Redis command that queues the
-        task also adds the urgent entries' pending results, if there is room for all (see
-        :mod:`tasks.storage.pending_results`).
+        All ``entries`` must have the same model version, priority and options. The Redis command
+        that queues the task also promises the outcomes of urgent entries, whose callers stop
+        waiting. The broker then keeps these outcomes. If it has no room for all, it promises none.
 
         Raises:
             BrokerUnavailable: the broker did not take the task.

@@ -38,8 +38,8 @@ class QueueCapacity:
     def record(self, measured: QueueMemory, in_flight_bytes: int) -> None:
         """Records a measurement of the queue's memory.
 
-        ``in_flight_bytes`` is the value of the attribute :attr:`in_flight_bytes` just before the
-        measurement.
+        ``in_flight_bytes`` is the value of the attribute :attr:`in_flight_bytes` (bytes of all
+        tasks without a reply) just before the measurement.
         """
         self._measurement = measured, in_flight_bytes
 

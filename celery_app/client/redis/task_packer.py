@@ -1,7 +1,8 @@
 """Makes the Celery message of a chunk, with Kombu's memory transport.
 
-Byline then writes the message and the chunk's pending results to Redis in one step. Celery would
-need two steps, and a crash between the steps would lose the message or the results.
+Byline then writes the message to Redis. In the same step, Byline adds the chunk's pending results:
+records of outcomes that callers will fetch later. Celery would need two steps, and a crash between
+the steps would lose the message or the results.
 """
 
 from __future__ import annotations
