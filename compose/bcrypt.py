@@ -35,7 +35,9 @@ _ALPHABET = str.maketrans(f"{_LETTERS}{_DIGITS}+/", f"./{_LETTERS}{_DIGITS}", "=
 
 
 def hashed(password: str, salt: bytes = b"") -> str:
-    """Returns the hash of a password, ``$2b$04$…``, with a random salt if none is given.
+    """Returns the bcrypt hash of a password, a text that begins with ``$2b$04$``.
+
+    ``salt`` has 16 bytes. If ``salt`` is empty, the function makes a random salt.
 
     Raises:
         ValueError: the password has more than :data:`LONGEST` bytes.
@@ -107,7 +109,7 @@ def _pi(words: int) -> list[int]:
 
 
 def _arctan(inverse: int, one: int) -> int:
-    """Returns the arc tangent of ``1 / inverse``, multiplied by ``one``, as a whole number."""
+    """Returns the arc tangent of ``1 / inverse``, as a whole number in units of ``1 / one``."""
     term = total = one // inverse
     divisor = 1
     while term:

@@ -1,7 +1,7 @@
-"""Runs a command that ends with its parent: ``python die_with_parent.py PARENT command …``.
+"""Runs a command that ends when its parent ends: ``python die_with_parent.py PARENT command …``.
 
-``PARENT`` is the parent's process id. On Linux the kernel sends SIGTERM to the command once the
-parent has ended. On other systems the command goes on.
+``PARENT`` is the id of the parent process, which starts this program. On Linux the kernel sends
+SIGTERM to the command once the parent has ended. On other systems the command goes on.
 """
 
 from __future__ import annotations

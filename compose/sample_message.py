@@ -1,9 +1,9 @@
 """Sends sample messages to the api over HTTP, and prints the attributions.
 
-Run it as ``python -m compose.sample_message http://localhost:8000``. A shipped model gets messages
-until three attributions can be shown, titled :data:`SURE`, :data:`HARD` and :data:`ABSTAINED`, or
-until there are no more messages. Any other model gets one message. If a message gets no
-attribution, the program prints the reason in one line, and exits with status 1.
+Run it as ``python -m compose.sample_message http://localhost:8000``. For a model that comes with
+Byline, the program shows up to three attributions: a sure one, a hard one, and one in which the
+model names no author. To find these, it may send several messages. Any other model gets one
+message. If a message gets no attribution, the program prints the reason, and exits with status 1.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _shown(api: str, settings: Settings) -> str:
 
 
 def _held_out() -> list[tuple[str, str]]:
-    """Returns random texts that no shipped model has seen, each in a pair with its author."""
+    """Returns random pairs of a text and its author. No shipped model was trained on the texts."""
     from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes 1 s
 
     messages = random.sample(load_sotu().part(HELD_OUT_FOLD), HELD_OUT)
@@ -160,10 +160,11 @@ def _problem(error: HTTPError) -> str:
 
 
 def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[str]:
-    """Returns lines with a sure, a hard and an abstaining attribution, if found, and a tally.
+    """Returns lines with up to three attributions, and a count of the right and wrong ones.
 
-    ``held_out`` has texts with their authors. ``least`` is the confidence below which the model
-    names no author.
+    The three are a sure one, a hard one, and one in which the model names no author. ``ask`` sends
+    a text to the api. ``held_out`` has texts with their authors. ``least`` is the confidence below
+    which the model names no author.
     """
     first = ask(ANYTHING, "")  # not one of the three: the first after a start takes longer
     nobodys = ask(NOBODYS, "")
@@ -187,7 +188,8 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 def kind(sample: Sample) -> str:
     """Returns a sample's kind: :data:`ABSTAINED`, "wrong", :data:`SURE`, :data:`HARD` or "right".
 
-    The last three are right attributions of a high, a low and a medium confidence.
+    ABSTAINED means that the model names no author. The last three kinds mean that the model is
+    right, with a high (SURE), a low (HARD) or a medium confidence.
     """
     if sample.answer["author"] is None:
         return ABSTAINED

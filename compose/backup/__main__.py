@@ -18,7 +18,7 @@ from compose.parts.errors import CannotRun
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes or restores a backup, as the command line says. Returns the exit status."""
+    """Makes or restores a backup, as ``arguments`` say. Returns the exit status."""
     options = _options(arguments)
     os.umask(0o077)
     try:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _create(settings: Settings, options: argparse.Namespace) -> str:
-    """Writes a backup, and returns the text to print."""
+    """Writes a backup into the folder ``options.to``, and returns the text to print."""
     if not settings.state_dir.is_dir():
         raise BackupError(f"there is nothing to back up in {settings.state_dir}")
     archive, names = create(settings.state_dir, options.to)
@@ -43,10 +43,10 @@ def _create(settings: Settings, options: argparse.Namespace) -> str:
 
 
 def _note(settings: Settings, names: Sequence[str]) -> str:
-    """Returns a note on the backup for the terminal.
+    """Returns a note for the terminal on what a new backup holds.
 
-    The note says that the backup holds private texts: those in the queue and in the cache. If the
-    backup has neither, the note says why. ``names`` are the archive's members.
+    The note warns of private texts, which are in the queue and in the cache. If the backup has no
+    queue and no cache, the note says why. ``names`` are the names of the files in the backup.
     """
     if settings.redis_url is not None:
         return "it has no queue and no cache: these are in the Redis of BYLINE_REDIS_URL"
@@ -56,7 +56,7 @@ def _note(settings: Settings, names: Sequence[str]) -> str:
 
 
 def _restore(settings: Settings, options: argparse.Namespace) -> str:
-    """Restores a backup, and returns the text to print."""
+    """Restores the backup ``options.file``, and returns the text to print."""
     with claimed(settings.state_dir) as (folder, _, _):
         aside = restore(options.file, folder, options.replace)
     moved = f"; what was there before is in {aside}: remove it when all is well" if aside else ""

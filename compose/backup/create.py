@@ -25,7 +25,8 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
     completed is removed.
 
     Returns:
-        The archive's path, and its members' names, except that of the backup's description.
+        The archive's path, and the names of its members. The names leave out the first member,
+        which describes the backup.
 
     Raises:
         BackupError: Valkey replaced its files during each attempt to open them.
@@ -48,7 +49,7 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
 def _named(partial: Path, target: Path, now: time.struct_time) -> Path:
     """Moves the archive ``partial`` to its final path in the folder ``target``. Returns that path.
 
-    The file's name has the date, and also a number if another archive has the same name.
+    The archive's name has the time ``now``, and also a number if another archive has that name.
     """
     stem, number = f"byline-{time.strftime('%Y%m%dT%H%M%SZ', now)}", 1
     while True:
@@ -62,7 +63,10 @@ def _named(partial: Path, target: Path, now: time.struct_time) -> Path:
 
 
 def _write(state: Path, file: BinaryIO, now: time.struct_time) -> list[str]:
-    """Writes the archive to an open file. Returns its members' names, as :func:`create` does."""
+    """Writes the archive to an open file, and returns the names of the archive's members.
+
+    The names leave out the first member, which describes the backup. ``now`` is the time in UTC.
+    """
     description = {"layout": LAYOUT, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", now)}
     with (
         opened(state / DATA) as data,
@@ -77,10 +81,9 @@ def _write(state: Path, file: BinaryIO, now: time.struct_time) -> list[str]:
 
 
 def _add_data(archive: tarfile.TarFile, data: AppendOnlyFiles) -> None:
-    """Adds Valkey's files to the archive.
+    """Adds Valkey's files to the archive, each only up to its size in ``data``.
 
-    Valkey may append to a file meanwhile. The archive gets only the bytes that the file had at the
-    moment when all files were open.
+    The archive leaves out the bytes that Valkey has appended since this size was measured.
     """
     _add(archive, f"{DATA}/{MANIFEST}", data.manifest)
     for name, (file, size) in data.files.items():

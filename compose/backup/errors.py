@@ -1,4 +1,4 @@
-"""The error of a backup, with a text for the person at the terminal."""
+"""The error that ends a backup or a restore with a text for the person at the terminal."""
 
 
 class BackupError(Exception):

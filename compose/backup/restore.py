@@ -17,16 +17,16 @@ from compose.backup.errors import BackupError
 
 
 def restore(archive: Path, state: Path, replace: bool) -> Path | None:
-    """Replaces the data in the state folder ``state`` by the data in ``archive``.
+    """Replaces the data in the state folder ``state`` with the data in ``archive``.
 
-    The caller must have locked the state folder. A damaged archive changes nothing.
+    The caller must have locked the state folder. If ``archive`` is damaged, nothing changes.
 
     Returns:
         The folder to which the old data was moved; None if there was no old data.
 
     Raises:
-        BackupError: ``archive`` is missing, damaged, of a newer Byline or no backup, or the state
-            folder holds data and ``replace`` is false.
+        BackupError: ``archive`` is missing, damaged, no backup, or made by a newer Byline. Also if
+            the state folder holds data and ``replace`` is false.
         OSError: a file can't be read or written.
     """
     held = [name for name in KEPT if _holds(state / name)]
@@ -71,7 +71,7 @@ def _extract(archive: Path, folder: Path) -> None:
     """Writes the files of an archive into a folder. Only the owner can read the files.
 
     Raises:
-        BackupError: the archive is missing, damaged, incomplete or no backup of Byline.
+        BackupError: the archive is missing, damaged, no backup, or made by a newer Byline.
     """
     try:
         # Read as a stream to the end, so that gzip also checks the checksum at the archive's end.

@@ -1,7 +1,7 @@
 """Opens Valkey's append-only files as they are at one moment, even while Valkey writes them.
 
-A manifest lists the files that belong together. Valkey sometimes replaces files and the whole
-manifest. So this module reads the manifest before and after it opens the files.
+A manifest lists the files that belong together. Valkey sometimes replaces files and the manifest.
+If the manifest changes while this module opens the files, the module opens them again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _LINE = re.compile(r"^file (\S+) seq \d+ type ([bhi])", re.MULTILINE)
 class AppendOnlyFiles(NamedTuple):
     """A manifest, and the files that the manifest lists.
 
-    ``files`` maps the name of each file to a pair: the open file, and the size in bytes that the
-    file had when all files were open.
+    ``files`` maps the name of each file to a pair: the open file, and its size in bytes. The sizes
+    are measured once all files are open.
     """
 
     manifest: bytes

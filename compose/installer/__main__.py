@@ -1,4 +1,4 @@
-"""Makes one of the Makefile's environments: ``python -m compose.installer FOLDER LOCK STAMP``.
+"""Makes a virtual environment for the Makefile: ``python -m compose.installer FOLDER LOCK STAMP``.
 
 ``FOLDER`` is the environment's folder. ``LOCK`` is the file that pins its packages. ``STAMP`` is a
 file that is made once all packages are installed.

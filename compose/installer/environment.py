@@ -34,7 +34,8 @@ class Environment:
     def make(self) -> None:
         """Makes the virtual environment if it does not exist yet.
 
-        In any case, first removes what a killed installation has left, such as half of a download.
+        Before that, removes what a killed installation has left, such as half of a download. Does
+        so even if the environment exists.
 
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
@@ -53,10 +54,10 @@ class Environment:
             )
 
     def needed_by(self, requirement: str) -> list[str] | None:
-        """Returns a list of the packages that a package needs, or None if pip can't read the list.
+        """Returns the packages that a package needs; None if pip can't find them out.
 
-        ``requirement`` is the package with its pinned version. pip reads the list from its default
-        index. Installs nothing.
+        ``requirement`` is the package with its version, such as ``torch==2.13.0``. pip asks its
+        default index, and installs nothing.
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")
@@ -70,7 +71,7 @@ class Environment:
             return None
 
     def has(self, requirement: str) -> bool:
-        """Returns whether a pinned package is installed."""
+        """Returns whether the package ``requirement``, such as ``torch==2.13.0``, is installed."""
         name, _, version = requirement.partition("==")
         code = (
             "import sys; from importlib.metadata import version;"
@@ -81,8 +82,8 @@ class Environment:
     def install(self, what: str, *options: str | Path) -> None:
         """Installs packages with pip, and shows on the terminal what pip does.
 
-        ``what`` names the packages for the user. ``options`` are options of ``pip install``,
-        including the packages.
+        ``what`` names the packages on the terminal. ``options`` are all arguments of
+        ``pip install``: options and packages.
 
         Raises:
             CannotInstall: pip has failed.

@@ -55,9 +55,8 @@ def _install(options: argparse.Namespace) -> None:
 def _torch(environment: Environment, options: argparse.Namespace) -> tuple[str, ...]:
     """Chooses a build of torch, prints the choice, and returns options for ``pip install``.
 
-    If the user names no index, and this function chooses PyTorch's own index, also installs torch
-    from there. If torch is installed already, or if ``options.lock`` does not pin torch, does
-    nothing and returns an empty tuple.
+    If torch has to come from PyTorch's own index, installs torch from there. If torch is installed
+    already, or if ``options.lock`` does not pin torch, only returns an empty tuple.
     """
     requirement = torch_build.required(options.lock)
     if not requirement or environment.has(requirement):

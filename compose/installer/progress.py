@@ -22,8 +22,9 @@ CLEAR = "\r\033[K"
 class Progress:
     """Shows what the ``with`` block is doing, and for how many seconds already.
 
-    On a terminal, keeps one line up to date. Otherwise, prints a line :data:`LINE_S` seconds after
-    the last line of any block.
+    On a terminal, updates one line every :data:`UPDATE_S` seconds. If the output is no terminal,
+    prints a new line every :data:`LINE_S` seconds. This time runs on from one ``with`` block to the
+    next.
     """
 
     #: Monotonic time of the last line that any block printed. Shared, so that lines also appear

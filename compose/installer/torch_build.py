@@ -39,9 +39,9 @@ class TorchBuild(NamedTuple):
 def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     """Returns the build of torch to install on this machine.
 
-    ``requested`` is the environment variable TORCH_INDEX: a package index, empty for pip's default
-    index, or None if not set. ``found`` are the packages that torch in pip's default index needs,
-    or None if unknown.
+    ``requested`` is the environment variable TORCH_INDEX, or None if it is not set. It holds the
+    URL of a package index; an empty text means pip's default index. ``found`` are the packages that
+    torch needs, as pip's default index lists them; None if unknown.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)

@@ -1,8 +1,9 @@
-"""Starts supervisord, which runs the parts, and asks supervisord for the parts' state.
+"""Starts supervisord, which runs the parts of ``make run``, and asks it for the parts' state.
 
-supervisord ends with this process, and the parts end with supervisord
-(:mod:`compose.die_with_parent`). If supervisord ends too early, this module starts supervisord
-again. Calls use supervisord's documented XML-RPC interface over a Unix socket.
+A part is a process such as a worker. supervisord ends with the process that has started it, and the
+parts end with supervisord (:mod:`compose.die_with_parent`). If supervisord ends too early, this
+module starts supervisord again. Calls use supervisord's documented XML-RPC interface over a Unix
+socket.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
 class Control:
-    """A context manager that runs the parts. All parts have ended when the ``with`` block ends."""
+    """A context manager that runs the parts of ``make run`` until the ``with`` block ends."""
 
     def __init__(
         self,
@@ -61,10 +62,10 @@ class Control:
         lock: int,
         stop: StopSignal,
     ) -> None:
-        """Prepares the run folder, which holds supervisord's files, and starts nothing yet.
+        """Makes the run folder, which holds supervisord's files. Starts no process yet.
 
         ``folder`` is the state folder, which holds the logs and the data. ``lock`` is the
-        descriptor of the state folder's lock file.
+        descriptor of the state folder's lock file. ``environ`` is the parts' environment.
         """
         self.logs = folder / "logs"
         #: Process ids of the running parts, by name.
@@ -109,9 +110,10 @@ class Control:
             remove_run_dir(self.logs.parent)
 
     def check(self) -> None:
-        """Prints which parts have ended, and restarts those that supervisord no longer restarts.
+        """Prints which parts have ended, and starts the parts that supervisord has given up.
 
-        Also restarts supervisord if it has ended. The caller has to call this method repeatedly.
+        supervisord restarts a part that has ended, but gives up after several failed starts. Also
+        restarts supervisord if it has ended. The caller has to call this method repeatedly.
         """
         self._stop_signal.check()
         with suppress(*_NO_ANSWER):
@@ -127,11 +129,11 @@ class Control:
                     self.given_up.pop(info["name"], None)
 
     def log(self, name: str) -> Path:
-        """Returns the path of a part's log."""
+        """Returns the path of the log of the part ``name``, such as ``worker-1``."""
         return self.logs / f"{name}.log"
 
     def _describe_end(self, part: Part) -> str:
-        """Returns why a part ended, the last lines of its log, and advice if there is any."""
+        """Returns a text on why a part ended, with the last lines of its log, and advice if any."""
         log = self.log(part.name)
         lines = last_lines(log, begin=self._begin[part.name])
         shown = "".join(f"\n    {line}" for line in lines) or " nothing"
@@ -142,8 +144,8 @@ class Control:
     def start_failure(self) -> str:
         """Returns a text on why the run can't start; empty if it can start.
 
-        The run can't start if supervisord or a vital part can't start. For a vital part, the text
-        has the last lines of the part's log.
+        The run can't start if supervisord or a vital part can't start. A vital part is one that
+        Byline can't work without. For such a part, the text has the last lines of the part's log.
         """
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
@@ -156,8 +158,8 @@ class Control:
     def _advised_twice(self, part: Part) -> bool:
         """Returns whether the part ended twice in a row with an error that the user has to repair.
 
-        Such an error is recognised by the last lines of the part's log: ``part.advice`` returns
-        advice for these lines.
+        The last lines of the part's log show such an error: ``part.advice`` returns advice for
+        them.
         """
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
@@ -170,8 +172,8 @@ class Control:
     def _follow(self, name: str, pid: int) -> None:
         """Records the process id of a part. Prints a line if the part was restarted.
 
-        ``pid`` is 0 if the part does not run. Kills the child processes that an ended process of
-        the part left behind.
+        ``pid`` is the part's present process id; 0 if the part does not run. If the part's earlier
+        process has ended, kills the child processes that it left behind.
         """
         before = self.pids.get(name, 0)
         if pid == before:
@@ -193,7 +195,7 @@ class Control:
         """Reports a part that supervisord no longer restarts, and later starts the part again.
 
         The first call reports the part. Later calls start the part, at most every ``AGAIN_S``
-        seconds.
+        seconds. ``full_name`` is supervisord's name of the part, such as ``rank2:worker``.
         """
         now = time.monotonic()
         if name not in self.given_up:

@@ -1,4 +1,4 @@
-"""Reads the parts' log files: the last lines of a file, or all lines written since the last read.
+"""Reads log files of ``make run``: a file's last lines, or its new lines since the last read.
 
 A missing file counts as empty.
 """

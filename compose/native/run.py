@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: StopSignal) -> None:
-    """Starts the parts, prints their addresses, and watches them until Ctrl-C."""
+    """Starts the parts of ``make run``, prints their addresses, and watches them until Ctrl-C."""
     begin = time.monotonic()
     parts, environ, client, api, words = assemble(settings, exporter, folder)
     with Control(parts, environ, folder, lock, stop) as control:

@@ -20,8 +20,8 @@ PREFIX = "byline-"
 def make_run_dir(state: Path) -> Path:
     """Makes the run folder in the state folder or in a temporary folder, and returns its path.
 
-    A temporary folder is used if the state folder's path is too long for a socket, or unfit for
-    supervisord.
+    The state folder is used if possible. Its path may be too long for a socket, or have a character
+    that supervisord can't read, such as %. Then a temporary folder is used.
 
     Raises:
         CannotRun: no folder has a usable path.

@@ -1,4 +1,4 @@
-"""Claims the state folder, which only one run may use at a time."""
+"""Claims the state folder, which holds a run's data, so that no other run uses the folder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
     """Makes the state folder, and locks it against other runs.
 
     Yields:
-        The folder's absolute path, the lock file's descriptor, and the longest wait for a killed
-        run's ports, in seconds. The folder stays locked while any process has the descriptor open.
+        The folder's absolute path, the lock file's descriptor, and a time in seconds. If the
+        last run was killed, its ports may be in use for this time; else the time is 0. The folder
+        stays locked while any process has the descriptor open.
 
     Raises:
         CannotRun: the folder can't be written to, or another run has locked it.

@@ -45,8 +45,8 @@ class StopSignal:
     def check(self) -> None:
         """Raises KeyboardInterrupt if a stop signal has arrived.
 
-        This method is for a signal that had no effect when it arrived, because :meth:`held` delayed
-        the signal, or because a library caught the signal's KeyboardInterrupt.
+        This method is for a signal that had no effect when it arrived. Either :meth:`held` delayed
+        the signal, or a library caught the signal's KeyboardInterrupt.
         """
         if self._asked:
             raise KeyboardInterrupt

@@ -1,4 +1,7 @@
-"""The part Alertmanager: sends alerts to the console, and to each channel whose secret exists."""
+"""Describes Alertmanager as a part of ``make run``, and writes its configuration.
+
+Alertmanager sends alerts to the console, and to each channel, such as Slack, whose secret exists.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class Unfit(Exception):
 def part(
     settings: Settings, folder: Path, program: str, login: MonitoringLogin
 ) -> tuple[Part, str]:
-    """Returns the part Alertmanager, and a text for the user on where its alerts go.
+    """Returns Alertmanager as a part of ``make run``, and a text for the user on where alerts go.
 
     ``folder`` gets the configuration and the data. ``program`` is the path of Alertmanager's
     program.
@@ -91,10 +94,10 @@ def part(
 
 
 def docs_url(settings: Settings, links: str) -> str | None:
-    """Returns the URL at which the alerts' links to runbooks begin.
+    """Returns the URL at which the alerts' links to runbooks begin; None to keep the present URL.
 
-    A URL in the settings has priority. Returns None to keep a URL that the user has written into
-    the template's text ``links``. The default is the api's URL.
+    A URL in the settings comes first. ``links`` is the text of the template with the present URL.
+    If a user has edited this URL, the result is None. Otherwise the result is the api's URL.
     """
     if settings.docs_url is not None:
         return settings.docs_url.rstrip("/")

@@ -30,7 +30,7 @@ class Assembly(NamedTuple):
 
 
 def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
-    """Writes the parts' files into the state folder ``folder``, and returns the parts.
+    """Returns the parts of ``make run``, and writes their files into the state folder ``folder``.
 
     ``exporter`` is the path of Python in celery-exporter's own virtual environment.
     """

@@ -1,4 +1,4 @@
-"""The parts that need the broker: Byline's own processes, Flower and celery-exporter."""
+"""The parts of ``make run`` that need the broker: Byline's processes, Flower, celery-exporter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDED_TASKS = 1000
 def services(
     settings: Settings, exporter: Path, client: Redis, login: str, own_cache: bool
 ) -> list[Part]:
-    """Returns the workers, the api, Flower, celery-exporter and the monitor.
+    """Returns parts of ``make run``: workers, the api, Flower, celery-exporter and the monitor.
 
     ``exporter`` is the path of celery-exporter's Python. ``client`` is a client of the broker.
     ``login`` is Flower's ``user:password``. ``own_cache`` is true if the cache is the embedded
@@ -73,7 +73,7 @@ API = (
 
 
 def _worker(settings: Settings, number: int, client: Redis) -> Part:
-    """Returns the part of worker ``number``, counted from 0.
+    """Returns a worker as a part of ``make run``. The first worker has the ``number`` 0.
 
     A single worker is named ``worker``; several workers are named ``worker-1`` and so on.
     """

@@ -1,4 +1,4 @@
-"""Health checks of the parts: probes, and threads that call the probes.
+"""Health checks of the parts of ``make run``: probes, and threads that call the probes.
 
 A probe is a function without parameters that returns whether a part is healthy.
 """
@@ -76,7 +76,8 @@ def redis(url: str) -> Probe:
 def workers(client: Redis, number: int) -> Probe:
     """Returns a probe that checks whether ``number`` workers have registered since this call.
 
-    A worker must also have the model version to serve, unless an operator has chosen the version.
+    At least one worker must have the model version to serve. If an operator has chosen this
+    version, the probe does not ask for such a worker.
     """
     # Workers of an earlier run stay listed for a while. So only later registrations count.
     since, worker_registry = time.time(), WorkerRegistry(client)
@@ -96,8 +97,8 @@ def workers(client: Redis, number: int) -> Probe:
 def api(url: str, client: Redis) -> Probe:
     """Returns a probe that checks whether the api at ``url`` is ready.
 
-    The api is not ready if an operator has chosen a model version that no worker has. Then an
-    answer of ``/healthz`` is enough.
+    The probe asks ``/readyz``. If an operator has chosen a model version that no worker has, the
+    api can't be ready. In this case, the probe only asks whether the api lives: ``/healthz``.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),

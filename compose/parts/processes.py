@@ -18,7 +18,7 @@ def alive(pid: int) -> bool:
 
 
 def end_session(session: int, wait_s: float) -> None:
-    """Waits until all processes of a session have ended.
+    """Waits until all processes of the Unix session with the id ``session`` have ended.
 
     After ``wait_s`` seconds, kills the processes that still run. After another ``wait_s`` seconds,
     gives up.

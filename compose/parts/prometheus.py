@@ -1,4 +1,4 @@
-"""The parts Prometheus and Redis exporter, if they are installed, and their configuration."""
+"""Describes Prometheus and the Redis exporter as parts of ``make run``, and configures them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REDIS_VARIABLE = "REDIS_ADDR"
 REDIS_ONLY = {"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true"}
 #: Days for which Prometheus keeps samples.
 KEPT_FOR = "15d"
-#: Size of Prometheus's samples above which Prometheus removes the oldest samples before their time.
+#: Size of Prometheus's samples above which Prometheus removes the oldest samples early.
 KEPT_SIZE = "1GB"
 #: The file in a part's folder that holds the part's URL with the login, for programs that query the
 #: part.
@@ -37,7 +37,7 @@ URL_FILE = "url"
 
 
 def programs(settings: Settings) -> dict[str, str]:
-    """Returns the paths of the installed monitoring programs, by the name of the part.
+    """Returns the paths of the installed monitoring programs, by name, such as ``prometheus``.
 
     If Prometheus is switched off or not installed, the result is empty, because the other programs
     are useless without Prometheus.
@@ -56,7 +56,7 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Returns the part Prometheus, and the part Redis exporter if that program is installed.
+    """Returns Prometheus and, if installed, the Redis exporter as parts of ``make run``.
 
     ``folder`` gets Prometheus's configuration and data. ``found`` has the programs' paths.
     """

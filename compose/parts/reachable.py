@@ -50,7 +50,10 @@ def check_redis(setting: str, url: SecretURL) -> None:
 
 
 def _listening(settings: Settings) -> list[tuple[str, str, int]]:
-    """Returns the part, the host and the port of each server that this run is going to start."""
+    """Returns a name, a host and a port for each server that this run is going to start.
+
+    The name is in the port's setting, such as ``api`` in BYLINE_API_PORT.
+    """
     ports = {
         "api": settings.api_host,
         "api_metrics": settings.metrics_host,

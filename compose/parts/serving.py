@@ -13,7 +13,7 @@ _WARNING = (
 
 
 def served_version(client: Redis) -> tuple[str, str]:
-    """Returns two texts: the workers' model version and device, and a warning.
+    """Returns two texts: the workers' model version with their device, and a warning.
 
     The warning is empty if a worker has the version that is to be served. Both texts are empty if
     this version is unknown.

@@ -1,4 +1,4 @@
-"""The part Valkey: the embedded server, which is both broker and cache."""
+"""Describes the embedded Valkey, a part of ``make run`` that is both broker and cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DAMAGED = re.compile(
 
 
 def part(settings: Settings, folder: Path) -> Part:
-    """Returns the part Valkey, which keeps its data in the state folder ``folder``.
+    """Returns Valkey as a part of ``make run``. It keeps its data in the state folder ``folder``.
 
     Raises:
         CannotRun: there is no program of Valkey for this machine.

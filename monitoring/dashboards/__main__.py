@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "json"
 
 
 def render(name: str) -> str:
-    """Returns the text of a dashboard's JSON file: the same text for the same ``name``."""
+    """Returns the text of the JSON file of the dashboard ``name``; the same text at each call."""
     built = BUILDERS[name]()
     return json.dumps(built, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

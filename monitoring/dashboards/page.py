@@ -90,9 +90,10 @@ def _guide(content: str) -> text.Panel:
 
 
 def _variables() -> list[Any]:
-    """Returns the variables of every dashboard: the data source, and the addresses of links.
+    """Returns the variables of every dashboard: the data source, and the URLs of two links.
 
-    The dashboard does not show the addresses; a reader can change them in the dashboard's URL.
+    The links lead to Flower and to the console. The dashboard does not show the two variables, but
+    a reader can change them in the dashboard's own URL.
     """
     hidden = models.VariableHide.HIDE_VARIABLE
     addresses = {"flower": "http://127.0.0.1:5555", "console": "http://127.0.0.1:8000"}

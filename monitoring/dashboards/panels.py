@@ -82,8 +82,10 @@ def number(
 ) -> stat.Panel:
     """Returns a panel with the present value of each series that a query returns.
 
-    If there are no series, the panel shows the text in ``none``. ``base`` is the colour of values
-    below the first of the ``steps``. ``names`` maps values to texts to show instead.
+    If there are no series, the panel shows the text ``none``. ``steps`` are pairs of a value and
+    the colour from that value on; ``base`` is the colour of smaller values. ``names`` maps a value
+    to the text that is shown in its place. ``shows`` and ``act`` are the two texts of the panel's
+    description.
     """
     # With instant(), the panel does not show series that no longer exist.
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
@@ -113,7 +115,10 @@ def number(
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """Returns a panel that lists the legends of a query's series, and shows no values."""
+    """Returns a panel that lists the legends of a query's series, and shows no values.
+
+    ``shows`` and ``act`` are the two texts of the panel's description.
+    """
     panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
     return panel.text_mode(common_models.BigValueTextMode.NAME)
 
@@ -133,7 +138,8 @@ def lines(
     """Returns a chart of series over time.
 
     The vertical axis begins at 0 and reaches at least ``top``. ``steps`` are pairs of a value and a
-    colour; a dashed line of this colour marks the value.
+    colour; a dashed line of this colour marks the value. ``shows`` and ``act`` are the two texts of
+    the panel's description.
     """
     panel = (
         timeseries.Panel()
@@ -173,7 +179,7 @@ def lines(
 
 
 def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Panel:
-    """Makes a chart draw one of its series as a limit, and returns the chart.
+    """Makes a chart draw its series ``name`` as a limit, and returns the chart.
 
     The series becomes a dashed line that is neither filled nor stacked.
     """
@@ -193,7 +199,8 @@ def heat(
 ) -> heatmap.Panel:
     """Returns a heat map of a histogram.
 
-    ``buckets`` is a query that returns a series for each bucket, with the label ``le``.
+    ``buckets`` is a query that returns a series for each bucket, with the label ``le``. ``shows``
+    and ``act`` are the two texts of the panel's description.
     """
     query = prometheus.Dataquery().expr(buckets).legend_format("{{le}}").range().ref_id("A")
     return (
@@ -220,7 +227,10 @@ def heat(
 def bars(
     title: str, query: Query, unit: str, shows: str, act: str, *, width: int = 8
 ) -> bargauge.Panel:
-    """Returns a panel with a bar for the present value of each series."""
+    """Returns a panel with a bar for the present value of each series.
+
+    ``shows`` and ``act`` are the two texts of the panel's description.
+    """
     return (
         bargauge.Panel()
         .title(title)

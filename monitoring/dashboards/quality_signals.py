@@ -1,17 +1,18 @@
-"""The texts of the panels that show the quality signals: figures such as the accuracy."""
+"""The texts of the panels that show quality signals, which are figures such as the accuracy."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Recorded series: each signal of each version, its threshold, and whether it is past it (1 or 0).
+#: Recorded series, for each version and signal: the signal's value, its threshold, and 1 if the
+#: value is past the threshold, else 0.
 RATIO = "version_signal:byline_quality_ratio:max"
 THRESHOLD = "version_signal:byline_quality_threshold_ratio:max"
 PAST = "version_signal:byline_quality_past_threshold:max"
 
 
 class Signal(NamedTuple):
-    """A quality signal, and the texts of its panel."""
+    """A quality signal, such as the accuracy, and the texts of the panel that shows it."""
 
     name: str
     title: str

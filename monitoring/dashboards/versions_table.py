@@ -14,7 +14,7 @@ from monitoring.dashboards.quality_signals import PAST, RATIO
 
 
 class Column(NamedTuple):
-    """A column of the table: a figure of each version."""
+    """A column of the table of model versions: one figure of each version."""
 
     title: str
     #: A PromQL expression with one series for each version, and no other label.
@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def row() -> Row:
-    """Returns the dashboard row with the table: a line for each version, and its figures."""
+    """Returns the dashboard row with the table, which has a line for each model version."""
     panel = (
         table.Panel()
         .title("Versions side by side")
@@ -79,9 +79,9 @@ def _letter(number: int) -> str:
 
 
 def _names() -> dict[str, object]:
-    """Returns the options with which Grafana names and orders the columns.
+    """Returns the options with which Grafana names and orders the table's columns.
 
-    Grafana names the values of the query A ``Value #A``.
+    Without these options, Grafana calls the column of query A ``Value #A``, and so on.
     """
     values = [f"Value #{_letter(number)}" for number in range(len(COLUMNS))]
     return {

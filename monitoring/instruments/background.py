@@ -1,4 +1,4 @@
-"""Starts threads that repeat a step, and go on repeating it if the step raises an error.
+"""Starts threads that repeat a step, which is a function, even after the step raised an error.
 
 Byline starts its threads with this module. A plain thread would end at its first error, and nobody
 would notice.
@@ -30,9 +30,9 @@ class Failures:
     """
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """Sets the line to log after a failure, such as "metrics failed, and is tried again".
+        """Sets the line to log after a failure: ``name``, the word "failed", and ``then``.
 
-        In this line, "metrics" is the ``name`` of the step. The words after "failed" are ``then``.
+        For a step with the name "metrics", the line is "metrics failed, and is tried again".
         """
         self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S

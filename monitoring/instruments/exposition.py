@@ -85,8 +85,8 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
 def _forget_dead() -> None:
     """Removes ended processes from the gauges that count only running processes.
 
-    Each process has its own files for these gauges, named ``gauge_live…``. Deletes such files of
-    ended processes. The counters of ended processes stay in the sums.
+    Each process has its own files for these gauges, named ``gauge_live…``. This function deletes
+    the files of ended processes. The counters of ended processes stay in the sums.
     """
     for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
         found = _PID.search(file.name)

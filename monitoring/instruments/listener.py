@@ -95,7 +95,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accepts a connection. After an error, waits ``ACCEPT_PAUSE_S`` seconds and raises it.
+        """Accepts a connection. Raises an error only after a pause of ``ACCEPT_PAUSE_S`` seconds.
 
         An error occurs, for example, while the process has no free file descriptor.
         """

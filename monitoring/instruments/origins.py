@@ -34,9 +34,10 @@ _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
     """Returns a function that checks the headers ``Host`` and ``Origin`` of a request.
 
-    ``names`` are the allowed host names besides ``localhost`` and IP addresses. If ``names`` is
-    None, requests are refused only if the server listens on a loopback ``address`` and asks for no
-    API key (``open_to_all``).
+    The function returns the reason to refuse the request, or an empty text. ``names`` are the host
+    names to allow besides ``localhost`` and IP addresses. The server listens on ``address``;
+    ``open_to_all`` says that it asks for no API key. If ``names`` is None, the function refuses
+    requests only if ``address`` is a loopback address and ``open_to_all`` is true.
     """
     # Any other server allows all requests, because its own host name may not be configured.
     if names is None and not (open_to_all and is_loopback(address)):
@@ -70,9 +71,9 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
-    """Returns whether the header ``Host`` of a request may have the name or address ``name``.
+    """Returns whether a request may have the host name or address ``name`` in its header ``Host``.
 
-    This is true for reserved names (such as ``localhost``), names in ``known``, and IP addresses.
+    Allows reserved names (such as ``localhost``), names in ``known``, and all IP addresses.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True

@@ -1,7 +1,7 @@
 """Lowers the embedded Valkey's memory limit while the machine's memory is short.
 
-Valkey then evicts cache entries, but never tasks or answers promised with status 202. The lowered
-limit leaves Valkey enough memory for workers to empty the queue.
+Valkey then evicts cache entries. It never evicts tasks, or answers that the api has promised with
+status 202. The lowered limit leaves Valkey enough memory for workers to empty the queue.
 """
 
 from __future__ import annotations

@@ -150,8 +150,9 @@ class Figures:
 def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
     """Returns a quantile of a histogram in milliseconds; None if nothing was counted.
 
-    ``share`` is 0.95 for P95. ``buckets`` are ascending pairs of upper bound, in seconds, and
-    cumulative count. Interpolates linearly, as Prometheus's ``histogram_quantile`` does.
+    ``share`` is 0.95 for P95. ``buckets`` are pairs of an upper bound, in seconds, and a cumulative
+    count; the lowest bound comes first. Interpolates linearly, as Prometheus's
+    ``histogram_quantile`` does.
     """
     if not buckets or not buckets[-1][1]:
         return None

@@ -17,7 +17,8 @@ class MetricsEndpoint:
     def urls(self) -> dict[str, str]:
         """Returns the URLs of the metrics pages, one for each IP address of the host name.
 
-        A key looks like ``api@10.0.0.2:9806``. The mapping is empty if the host name is unknown.
+        A URL's key names the page, such as ``api@10.0.0.2:9806``. If the host name is unknown, the
+        mapping is empty.
         """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)

@@ -1,6 +1,6 @@
 """Measures the memory that Byline uses on a machine, by component, and compares it with limits.
 
-All sizes are in bytes. A GiB, the unit in which memory is sold, is 2^30 bytes.
+All sizes are in bytes.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Limits:
     def level(self, used: int, before: Level) -> Level:
         """Returns the memory level when ``used`` bytes of memory are in use.
 
-        ``before`` is the level of the last measurement. A level ends below :data:`END_SHARE` times
-        its limit.
+        ``before`` is the level of the last measurement. A level begins at its limit, but ends only
+        when ``used`` falls below :data:`END_SHARE` times this limit.
         """
         critical = self.critical * (END_SHARE if before == "critical" else 1)
         warning = self.warning * (END_SHARE if before != "ok" else 1)
@@ -66,7 +66,7 @@ class MemoryMeter:
         sum_of: Callable[..., int] = processes.sum_of,
         contained: bool = False,
     ) -> None:
-        """The process with the id ``root`` and its descendants belong to Byline.
+        """Sets what to measure: the process with the id ``root``, its descendants, and ``redis``.
 
         ``url`` is the address of ``redis``. ``contained`` is true if Byline's other processes, and
         Redis, run in other containers on this machine.
@@ -87,7 +87,8 @@ class MemoryMeter:
         """Measures the memory in use, and returns it with its level and its limits.
 
         ``devices`` has the bytes that workers hold on accelerators, by kind of accelerator.
-        ``reported`` has the bytes of processes in other containers, and counts only in a container.
+        ``reported`` is the number of bytes that processes in other containers report. It counts
+        only if Byline runs in containers.
         """
         try:
             self._redis_info = self._redis.info()

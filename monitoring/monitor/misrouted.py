@@ -40,8 +40,8 @@ _SCRIPT = read_script(Path(__file__).with_name("misrouted.lua"))
 def look(broker: Redis) -> int:
     """Counts Byline's tasks in Celery's default queue, and logs a warning if there are any.
 
-    Searches at most the newest :data:`MAX_TASKS` tasks of each Redis list of the queue. Returns the
-    count; 0 if Redis refuses the search.
+    The queue has a Redis list for each priority. Searches at most the newest :data:`MAX_TASKS`
+    tasks of each list. Returns the count; 0 if Redis refuses the search.
     """
     keys = lists(DEFAULT_QUEUE)
     try:

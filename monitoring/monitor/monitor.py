@@ -62,7 +62,7 @@ class Monitor:
         """``cache_limit`` lowers the memory limit of the cache's server while memory is short.
 
         ``cache_limit`` is None if Byline has not started this server. The monitor then does not
-        change the limit.
+        change the limit. ``answers`` and ``labels`` are the counts of predictions and of feedback.
         """
         self._broker = broker
         self._cache = cache
@@ -159,9 +159,9 @@ class Monitor:
         return [quality for quality in assessed if quality is not None]
 
     def _assess(self, version: str) -> Quality | None:
-        """Returns the quality of a model version, computed from its counts in Redis.
+        """Returns the quality of a model version; None if its counts in Redis are damaged.
 
-        Returns None if these counts are damaged.
+        The counts are those of the version's predictions, and of the feedback on them.
         """
         try:
             return assess(

@@ -1,7 +1,7 @@
 """Computes the quality signals, numbers from 0 to 1 on whether the model's answers are still right.
 
-Some signals need labels: true authors that clients report. A signal crosses its threshold if its
-difference from the model card's figures is large, and larger than chance explains.
+Some signals need labels: true authors that clients report. A signal is past its threshold if it
+differs from the model card's figure by a large amount, and by more than chance explains.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """A model card's figures about the held-out messages. Any figure may be missing."""
+    """A model card's figures about the held-out messages, which the model was not trained on.
+
+    Any figure may be missing.
+    """
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")
@@ -94,7 +97,7 @@ class Reference:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Reference:
-        """Returns the figures of a card.
+        """Returns the figures of a model card.
 
         A card's details are free-form, so any figure may be missing. If a figure has a wrong type
         or an impossible value, all figures are left out.
@@ -115,9 +118,9 @@ class Reference:
 
 
 def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Returns the section ``name`` of a card.
+    """Returns the section ``name`` of a model card, or of a section of a card.
 
-    The result is empty if the card has no such section, or if the section is not a mapping.
+    The result is empty if there is no such section, or if the section is not a mapping.
     """
     found = card.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -129,10 +132,11 @@ def assess(
     answers: Counter[str],
     labels: Counter[str],
 ) -> Quality:
-    """Returns the quality of a model version, computed from its counts in Redis.
+    """Returns the quality of a model version, computed from counts of predictions and feedback.
 
-    ``card`` is the model card; empty if unknown. ``answers`` counts the version's predictions.
-    ``labels`` counts the true authors that clients reported.
+    ``card`` is the model card; empty if unknown. ``answers`` are counts of the version's
+    predictions, such as "abstained". ``labels`` are counts from the feedback of clients, such as
+    "right": the predictions that feedback has confirmed.
     """
     reference = Reference.of(card)
     seen, learned = answers["messages"], labels["labels"]
@@ -165,9 +169,10 @@ def _high(value: float, threshold: float | None) -> Signal:
 
 
 def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
-    """Returns the signal "accuracy": the share of labelled messages with a right best guess.
+    """Returns the signal "accuracy": the share of messages with a right best guess.
 
-    A best guess counts even if the model abstained. The result is None with too few labels.
+    Only messages whose true author was reported count. A best guess counts even if the model named
+    no author. The result is None with too few reports.
     """
     learned, expected = labels["labels"], reference.accuracy
     if learned < MIN_MESSAGES:

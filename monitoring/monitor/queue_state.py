@@ -44,7 +44,7 @@ _task = msgspec.json.Decoder(_Task).decode
 
 
 class QueueObserver:
-    """Reads the queue's state repeatedly, and remembers how long tasks have waited."""
+    """Reads the queue's state repeatedly, and remembers tasks to tell how long they have waited."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -75,8 +75,8 @@ class QueueObserver:
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Returns how long the oldest task of the list ``name`` has waited, in seconds.
 
-        ``head`` is that task; None if the list is empty. If the task has no time of sending,
-        :class:`Sightings` estimates its wait.
+        ``head`` is that task; None if the list is empty. If the task does not say when it was sent,
+        :class:`Sightings` estimates how long it has waited.
         """
         sightings = self._sightings[name]
         try:
@@ -91,10 +91,11 @@ class QueueObserver:
 
 
 class Sightings:
-    """Estimates the age of tasks without a time of sending, which only the api writes.
+    """Estimates how long tasks of a Redis list have waited, if they do not say when they were sent.
 
-    Remembers a list's newest task at several times. While such a task waits, all tasks ahead of it
-    have waited at least as long.
+    Only Byline's own client writes this time into its tasks. This object remembers, at several
+    times, which task is the list's newest. While this task waits, all tasks ahead of it have waited
+    at least since that time.
     """
 
     def __init__(self, client: Redis, name: str) -> None:
@@ -104,7 +105,7 @@ class Sightings:
         self._seen: list[tuple[float, Any]] = []
 
     def clear(self) -> None:
-        """Forgets all remembered tasks, because the Redis list is empty or begins with no task."""
+        """Forgets all remembered tasks, because the list is empty or its oldest item is no task."""
         self._seen.clear()
 
     def waiting_since(self, now: float) -> float:

@@ -39,7 +39,7 @@ def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
 
 
 def _receive(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
-    """Reads a message that Alertmanager has posted, and adds its alerts to ``alerts``.
+    """Reads a message that Alertmanager has posted, and adds the alerts in it to ``alerts``.
 
     Returns the HTTP status and a text. The text is the reason if the message is refused, else "".
     """

@@ -69,7 +69,8 @@ def divergence(first: Sequence[float], second: Sequence[float]) -> float:
 def divergence_noise(categories: int, seen: int, reference: int) -> float:
     """Returns how far two samples of one distribution may diverge by chance, in bits.
 
-    ``seen`` and ``reference`` are the samples' sizes.
+    The distribution has ``categories`` categories. ``seen`` and ``reference`` are the samples'
+    sizes.
     """
     if categories < 2:
         return 1.0

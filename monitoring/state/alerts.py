@@ -106,11 +106,11 @@ class Alerts:
                 del received[max(received, key=lambda key: _order(received[key][1]))]
 
     def firing(self) -> FiringAlerts | None:
-        """Returns the firing alerts except the Watchdog; None if the alerts are unknown.
+        """Returns the firing alerts without the Watchdog, which always fires; None if unknown.
 
-        If no alert fires, the result is None until :data:`SETTLED_AFTER_S` seconds after
-        Alertmanager's first message. After :data:`FORGET_AFTER_S` seconds without a message, the
-        result is None again.
+        If no alert has arrived, the result is None at first. It is an empty list once
+        :data:`SETTLED_AFTER_S` seconds have passed since Alertmanager's first message. It is None
+        again after :data:`FORGET_AFTER_S` seconds without a message.
         """
         now = time.monotonic()
         with self._lock:

@@ -27,8 +27,8 @@ def key(machine: str) -> str:
 async def read(cache: Redis, machine: str, count: int) -> tuple[list[bytes], bytes | None]:
     """Returns a machine's ``count`` newest chart points and its firing alerts, as JSON.
 
-    The oldest point comes first. Unreadable points are left out. Unreadable or absent alerts are
-    None. Raises ``RedisError``.
+    The oldest of these points comes first. Unreadable points are left out. If the alerts are
+    unreadable or missing, None stands for them. Raises ``RedisError``.
     """
     async with cache.pipeline(transaction=False) as pipe:
         pipe.lrange(key(machine), 0, count - 1)

@@ -40,7 +40,8 @@ _ADD = read_script(Path(__file__).with_name("add_counts.lua"))
 class Window:
     """Counts of one kind over a period that ends now, kept separately for each model version.
 
-    The parameter ``seconds`` is the length of the period.
+    The parameter ``kind`` says what is counted: predictions or labels. ``seconds`` is the length of
+    the period.
     """
 
     def __init__(self, kind: str, seconds: float, now: Callable[[], float] = time.time) -> None:
@@ -93,9 +94,10 @@ class Window:
 
 
 def versions(client: Redis, seconds: float) -> list[str]:
-    """Returns the model versions that answered in the last ``seconds`` seconds, the latest first.
+    """Returns the model versions that answered messages in the last ``seconds`` seconds.
 
-    Removes older versions from the sorted set in Redis. Raises ``RedisError``.
+    The version that answered last comes first. Removes versions that have not answered in this time
+    from the sorted set in Redis. Raises ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)

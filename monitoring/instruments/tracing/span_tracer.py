@@ -163,8 +163,8 @@ class SpanTracer:
     ) -> Iterator[Span]:
         """Makes the span of a step for several requests. The ``with`` block is the step.
 
-        The new span links to the sampled spans of ``spans``, as in :meth:`start`. Sampled spans of
-        other traces also link back to the new span.
+        The new span links to the sampled (recorded) spans among ``spans``. If one of these belongs
+        to another trace than the new span, it also links back to the new span.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)

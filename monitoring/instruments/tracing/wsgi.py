@@ -17,7 +17,7 @@ PREFIX = "/v1/"
 def traced(application: WSGI) -> WSGI:
     """Returns a WSGI application that calls ``application``, and makes spans.
 
-    Each request whose path begins with ``PREFIX`` gets a span.
+    Each request whose path begins with ``/v1/`` gets a span.
     """
     tracer = tracing.start()
 
@@ -47,8 +47,8 @@ def traced(application: WSGI) -> WSGI:
 def _route(environ: dict[str, Any]) -> str:
     """Returns the route that Flask has found, such as ``/v1/attributions/{id}``; empty if none.
 
-    The caller has to call this function before the response ends, because Flask then forgets the
-    request.
+    The caller has to call this function before the response ends. At the end of the response,
+    Flask forgets the request.
     """
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
     return "" if rule is None else str(rule.rule).replace("<", "{").replace(">", "}")
