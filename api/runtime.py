@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, TypeVar
 
-from api.access.keys_file import KeysFile
+from api.access.reloading_keys import ReloadingKeys
 from api.services import Services, build
 from celery_app.client.event_loop import EventLoopThread, run_on
 from celery_app.client.thread_turns import ThreadTurns
@@ -42,7 +42,7 @@ class Runtime:
             SettingsError: the keys file is invalid.
         """
         self.settings = settings
-        self.keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
+        self.keys = None if settings.keys_file is None else ReloadingKeys(settings.keys_file)
         self._loop: asyncio.AbstractEventLoop
         self._thread: EventLoopThread | None = None
         self._starting = threading.Lock()

@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,7 +24,7 @@ from api.requests.query import flag, parse_query, wait_in
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.client.attribution_client import AttributionClient, RequestOptions
 from celery_app.client.entry import Entry
-from celery_app.client.yielding import Yielder
+from celery_app.client.yielding import in_turns
 from celery_app.settings import Settings
 from tasks.errors import BylineError, InvalidMessage, NotFound
 from tasks.messages import Attribution, Failure, Outcome
@@ -110,23 +111,14 @@ class AttributionService:
     async def _attribute_many(
         self, messages: Sequence[msgspec.Raw], options: RequestOptions, key: ApiKey | None
     ) -> HttpResponse:
-        yielder = Yielder()
-        parsed: list[MessageIn | Refused] = []
-        for index, raw in enumerate(messages):
-            parsed.append(parse_message(raw, index))
-            if yielder.is_due():
-                await yielder.rest()
+        parsed = await in_turns(parse_message, messages)
         if key is not None and key.rate is not None:
             cost = sum(
                 cost_by_size(raw) if isinstance(each, Refused) else work(each.text, options.explain)
                 for raw, each in zip(messages, parsed, strict=True)
             )
             await self._limiter.let_through(key, max(1, cost))
-        admitted: list[Entry | Refused] = []
-        for index, message in enumerate(parsed):
-            admitted.append(self._admit(message, index, options))
-            if yielder.is_due():
-                await yielder.rest()
+        admitted = await in_turns(partial(self._admit, options), parsed)
         entries = [entry for entry in admitted if isinstance(entry, Entry)]
         outcomes = iter(await self.client.outcomes(entries, options))
         items = [
@@ -139,7 +131,7 @@ class AttributionService:
         return json_response({"attributions": items}, 202 if pending else 200)
 
     def _admit(
-        self, message: MessageIn | Refused, index: int, options: RequestOptions
+        self, options: RequestOptions, message: MessageIn | Refused, index: int
     ) -> Entry | Refused:
         if isinstance(message, Refused):
             return message

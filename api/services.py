@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from api.access.keys_file import KeysFile
 from api.access.rate_limiter import RateLimiter
+from api.access.reloading_keys import ReloadingKeys
 from api.feedback import FeedbackService
 from api.figures import FiguresService
 from api.request_metrics import RequestMetrics
@@ -32,7 +32,7 @@ class Services:
     metrics: RequestMetrics
 
 
-def build(settings: Settings, keys: KeysFile | None) -> Services:
+def build(settings: Settings, keys: ReloadingKeys | None) -> Services:
     """Builds the services, and starts their threads. Call this in the event loop's thread.
 
     Raises:

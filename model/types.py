@@ -20,7 +20,8 @@ What happens if a method raises an error while a batch runs:
   this message fails, with ``model_failed``. Byline logs the type and the line of the error, but not
   the error's text, which may quote a message.
 - If the device has no memory left (``torch.OutOfMemoryError``, for example), Byline halves the
-  forward pass. All later passes have at most half the size of the pass that failed.
+  forward pass (a pass holds all or some messages of a batch). All later passes have at most half
+  the size of the pass that failed.
 - After ``torch.AcceleratorError``, every later call would fail too. So the worker gives its tasks
   back to the queue and ends.
 """

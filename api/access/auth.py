@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.access.keys import ApiKey
-from api.access.keys_file import KeysFile
+from api.access.reloading_keys import ReloadingKeys
 from celery_app.settings import Settings
 from monitoring.instruments.origins import check_for
 from tasks.errors import BylineError, Unauthorized
@@ -25,7 +25,7 @@ class WrongSite(BylineError):
 class Authentication:
     """Checks a request's ``Host``, ``Origin`` and ``Authorization`` headers."""
 
-    def __init__(self, settings: Settings, keys: KeysFile | None) -> None:
+    def __init__(self, settings: Settings, keys: ReloadingKeys | None) -> None:
         """Prepares the checks. If ``keys`` is None, requests need no API key."""
         self._check = check_for(settings.api_host, settings.host_names, keys is None)
         self._keys = keys

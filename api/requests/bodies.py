@@ -28,8 +28,7 @@ _request_decoder = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
 _message_decoder = msgspec.json.Decoder(MessageIn)
 #: Keys of a request with one message.
 _SINGLE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
-#: The key that only a request with many messages has. A text can't hold these bytes, because JSON
-#: escapes quotation marks.
+#: The key of many messages. No text holds these bytes, because JSON escapes quotation marks.
 MANY = b'"messages"'
 #: Keys of a request with many messages.
 _BULK_KEYS = (MANY, *_SINGLE_KEYS[1:])

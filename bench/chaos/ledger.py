@@ -34,7 +34,7 @@ _numbers = itertools.count()
 def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
     """Sends a new message to the api, and returns the HTTP status and the body of the response.
 
-    The status is 202 if the api has no answer after ``wait_s`` seconds.
+    If the message is not attributed within ``wait_s`` seconds, the status is 202.
 
     Raises:
         OSError, HTTPException: there was no response within ``timeout_s`` seconds.

@@ -90,7 +90,10 @@ _promise = msgspec.json.Decoder(Promise)
 
 
 def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | str:
-    """Returns the answers of a response, or its promise, or the reason why it has neither."""
+    """Returns what a response holds: answers, a promise of later answers, or the reason for none.
+
+    ``bulk`` says that the request had several messages.
+    """
     if status not in (200, 202):
         return _reason(status, body)
     try:

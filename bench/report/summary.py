@@ -1,4 +1,8 @@
-"""Computes the report of a run from the generator's record and the samples of the system."""
+"""Computes the report of a load test from what was recorded and measured during the load.
+
+The load generator has recorded each request. The samples are measurements of the memory and the
+CPU time of the system under load.
+"""
 
 from __future__ import annotations
 

@@ -126,8 +126,10 @@ class AttributionClient:
     ) -> list[tuple[Entry, Outcome | None]]:
         """Ends the wait of a caller, and returns each entry with its outcome, in order.
 
-        ``joined`` holds the entries from ``Dispatcher.ask``. A message that has no outcome yet gets
-        None or a failure. None means that the caller can fetch the outcome later, by its id.
+        ``joined`` holds the entries from ``Dispatcher.ask``. If a message has no outcome yet,
+        Byline tries to keep the outcome for later. If this succeeds, the result has None for the
+        message, and the caller can fetch the outcome later, by the message's id. If not, the result
+        has a failure.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 

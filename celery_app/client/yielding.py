@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 #: Seconds of work after which other requests have a turn.
 TURN_S = 0.005
@@ -27,3 +32,15 @@ class Yielder:
         """Lets other requests run."""
         await asyncio.sleep(0)
         self._until = time.monotonic() + TURN_S
+
+
+async def in_turns(
+    function: Callable[[ItemT, int], ResultT], items: Iterable[ItemT]
+) -> list[ResultT]:
+    """Returns ``function(item, index)`` for each item. Other requests run in between."""
+    yielder, results = Yielder(), []
+    for index, item in enumerate(items):
+        results.append(function(item, index))
+        if yielder.is_due():
+            await yielder.rest()
+    return results

@@ -25,7 +25,7 @@ PACKAGES = ("celery_app", "model", "monitoring", "tasks")
 #: The package in the wheel that has Byline's packages.
 HOME = "byline_client._byline"
 #: The module that becomes ``byline_client/__init__.py``.
-API = Path(__file__).with_name("client_api.py")
+API = Path(__file__).with_name("byline_client.py")
 #: A package that no module of Byline imports. redis-py imports this package if it is installed, and
 #: then reads responses faster.
 INDIRECT = "hiredis"

@@ -77,7 +77,10 @@ class HuggingFaceModel:
         self._network = network.eval().to(device)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Returns each text's tokens, at most as many as the model reads, and empty features."""
+        """Returns the tokens of each text. A longer text than the model can read is cut.
+
+        The field ``features`` of the result is empty, because these models need none.
+        """
         rows = self._tokenizer(
             list(texts),
             truncation=True,

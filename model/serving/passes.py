@@ -99,7 +99,8 @@ class SequencePlanner:
         """Encodes the texts, and yields passes of texts of similar length, the longest texts first.
 
         Raises:
-            ValueError: ``encode`` returned no sequence for a text, or a sequence of a wrong length.
+            ValueError: ``encode`` did not return one sequence of tokens for each text, or returned
+                a sequence without tokens or with more tokens than the model takes.
         """
         encoded = self._encode(texts)
         if len(encoded.offsets) != len(texts) + 1:
@@ -162,9 +163,9 @@ class SequencePlanner:
             start += choice[start]
 
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
-        """Returns, for each text, the length to which a pass is padded if this text is its longest.
+        """Returns, for each text, the padded length of a pass whose longest text it is.
 
-        All lengths are numbers of tokens. ``sizes`` are the lengths of the texts.
+        ``sizes`` has the length of each text. All lengths are numbers of tokens.
         """
         if not self._device.pads:  # a CPU: a pass is padded only to its longest text
             return sizes.tolist()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.release import client_api, client_wheel, version
+from compose.release import byline_client, client_wheel, version
 from tests.parts import ROOT
 from tests.unit.test_packaging import PACKAGES
 
@@ -65,9 +65,9 @@ def test_every_imported_module_is_in_the_wheel(sources: dict[str, str]) -> None:
 def test_the_api_has_each_error_that_the_page_lists() -> None:
     page = (ROOT / "docs/how-to/client.md").read_text("utf-8")
     rows = [line.split("|")[2].strip(" `") for line in page.splitlines() if line.startswith("| `")]
-    errors = [name for name in rows if hasattr(client_api, name)]
+    errors = [name for name in rows if hasattr(byline_client, name)]
     assert len(errors) == 12
-    assert set(client_api.__all__) >= set(errors)
+    assert set(byline_client.__all__) >= set(errors)
 
 
 def test_requirements_are_those_that_the_modules_import(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.access.keys_file import KeysFile
+from api.access.reloading_keys import ReloadingKeys
 
 
 def line(name: str, rate: str = "") -> str:
@@ -23,18 +23,18 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def known(keys: KeysFile) -> set[str]:
+def known(keys: ReloadingKeys) -> set[str]:
     return {name for name in ("first", "second", "third") if keys.find(f"Bearer {name}")}
 
 
-def settle(keys: KeysFile) -> None:
+def settle(keys: ReloadingKeys) -> None:
     """Checks the file twice, with no change in between."""
     keys.check()
     keys.check()
 
 
 def test_revoked_key_is_refused_and_new_key_is_accepted(path: Path) -> None:
-    keys = KeysFile(path)
+    keys = ReloadingKeys(path)
     path.write_text(line("second") + line("third"))
     settle(keys)
     assert known(keys) == {"second", "third"}
@@ -42,7 +42,7 @@ def test_revoked_key_is_refused_and_new_key_is_accepted(path: Path) -> None:
 
 def test_replaced_file_is_loaded(path: Path) -> None:
     """Replaces the file by a rename, as editors, `mv` and Kubernetes do."""
-    keys = KeysFile(path)
+    keys = ReloadingKeys(path)
     other = path.with_name("new")
     other.write_text(line("first") + line("third"))
     other.replace(path)
@@ -51,7 +51,7 @@ def test_replaced_file_is_loaded(path: Path) -> None:
 
 
 def test_new_rate_is_loaded(path: Path) -> None:
-    keys = KeysFile(path)
+    keys = ReloadingKeys(path)
     path.write_text(line("first", "2.5"))
     settle(keys)
     key = keys.find("Bearer first")
@@ -60,7 +60,7 @@ def test_new_rate_is_loaded(path: Path) -> None:
 
 
 def test_file_that_is_still_being_written_is_not_loaded(path: Path) -> None:
-    keys = KeysFile(path)
+    keys = ReloadingKeys(path)
     path.write_text(line("second"))
     keys.check()
     with path.open("a") as file:
@@ -75,7 +75,7 @@ def test_file_that_is_still_being_written_is_not_loaded(path: Path) -> None:
 def test_invalid_file_keeps_the_old_keys_and_is_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture, text: str | None
 ) -> None:
-    keys = KeysFile(path)
+    keys = ReloadingKeys(path)
     if text is None:
         path.unlink()
     else:
@@ -96,7 +96,7 @@ def test_invalid_file_keeps_the_old_keys_and_is_logged_once(
 def test_file_that_could_not_be_opened_is_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = KeysFile(path)
+    keys = ReloadingKeys(path)
     path.write_text(line("third"))
 
     def refuse(*_: object, **__: object) -> str:

@@ -19,7 +19,7 @@ CHECK_S = 0.5
 Stamp = tuple[int, ...] | None
 
 
-class KeysFile:
+class ReloadingKeys:
     """The API keys of the keys file. While the file is invalid, the earlier keys stay in force."""
 
     def __init__(self, path: Path) -> None:
