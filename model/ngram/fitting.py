@@ -14,7 +14,7 @@ from model.linear.design import Design
 from model.linear.losses import SquaredHinge
 from model.linear.machine import Machine
 from model.linear.naive_bayes import NaiveBayes
-from model.ngram.counting import KINDS, inverse_document_frequency, select
+from model.ngram.counting import KINDS, inverse_document_frequency, least_texts, select
 from model.ngram.features import CHARACTERS, Bags
 from model.ngram.parameters import pack
 from model.ngram.vocabulary import ROWS, Vocabulary
@@ -70,7 +70,8 @@ class Fitter:
         self.folds = folds
         self.texts = texts.part(folds)
         bags, kinds = self.texts.bags, texts.kinds
-        idf = inverse_document_frequency(bags)
+        # A fit to some folds has the rule of all training messages.
+        idf = inverse_document_frequency(bags, least_texts(len(texts.labels)))
         powers = idf ** np.float32(IDF_POWER)
         squares: Floats = np.zeros(ROWS)
         np.add.at(squares, bags.rows, bags.counts * powers[bags.rows] ** 2)

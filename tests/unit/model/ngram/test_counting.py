@@ -14,7 +14,11 @@ from tests.unit.model.ngram import plain_features
 TEXTS = ["the cat sat on it", "the cat sat", "THE dog", "the the the"]
 
 
-def test_n_grams_of_two_texts_or_more_are_known() -> None:
+@pytest.mark.parametrize(("many", "least"), [(4, 2), (5, 1)])
+def test_n_grams_of_enough_texts_are_known(
+    monkeypatch: pytest.MonkeyPatch, many: int, least: int
+) -> None:
+    monkeypatch.setattr(counting, "MANY_TEXTS", many)
     found = known_ngrams(TEXTS).vocabulary
     texts_with: dict[int, int] = {}
     for text in TEXTS:
@@ -22,9 +26,7 @@ def test_n_grams_of_two_texts_or_more_are_known() -> None:
             texts_with[each] = texts_with.get(each, 0) + 1
     hashes = np.array(sorted(texts_with), np.uint32)
     _, known = found.find(hashes)
-    assert known.tolist() == [
-        texts_with[each] >= counting.LEAST_TEXTS for each in sorted(texts_with)
-    ]
+    assert known.tolist() == [texts_with[each] >= least for each in sorted(texts_with)]
 
 
 def test_each_row_has_the_kind_of_its_n_gram() -> None:
@@ -59,13 +61,14 @@ def test_counts_of_many_texts_are_those_of_each_text(monkeypatch: pytest.MonkeyP
 
 def test_rare_n_grams_have_a_higher_inverse_document_frequency() -> None:
     known = known_ngrams(TEXTS).vocabulary
-    idf = inverse_document_frequency(count_all(TEXTS[:3], known))
+    idf = inverse_document_frequency(count_all(TEXTS[:3], known), 2)
     assert idf.shape == (ROWS,)
     rows = [known.find(list(families(word))[2].hashes)[0][0] for word in ("the", "cat")]
     assert idf[rows].tolist() == [1, np.float32(np.log(4 / 3) + 1)]
 
 
-def test_an_n_gram_of_a_single_text_has_no_inverse_document_frequency() -> None:
+def test_an_n_gram_of_too_few_texts_has_no_inverse_document_frequency() -> None:
     known = known_ngrams(TEXTS).vocabulary
-    idf = inverse_document_frequency(count_all(TEXTS[:1], known))
-    assert not idf.any()
+    bags = count_all(TEXTS[:1], known)
+    assert not inverse_document_frequency(bags, 2).any()
+    assert inverse_document_frequency(bags, 1)[bags.rows].all()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
-from model.ngram import fitting, training
+from model.ngram import counting, fitting, training
 from model.ngram.counting import count_all, inverse_document_frequency, known_ngrams, select
 from model.ngram.features import CHARACTERS
 from model.ngram.fitting import ALL, BAYES, TOKENS, Fitter, Texts
@@ -22,11 +24,14 @@ OTHERS = ["we gather at the sea", "ship IT now, 3", "thou moon", ""]
 
 
 @pytest.fixture(scope="module")
-def texts() -> Texts:
+def texts() -> Iterator[Texts]:
+    """Yields texts that count as many, so that the n-grams of two texts are known."""
     numbers = np.arange(len(TEXTS))
-    known = known_ngrams(TEXTS)
-    bags = count_all(TEXTS, known.vocabulary)
-    return Texts(bags, numbers % 3, numbers // 3 % 5, numbers != 4, *known, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "MANY_TEXTS", len(TEXTS))
+        known = known_ngrams(TEXTS)
+        bags = count_all(TEXTS, known.vocabulary)
+        yield Texts(bags, numbers % 3, numbers // 3 % 5, numbers != 4, *known, 3)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_shares_count_every_author(texts: Texts) -> None:
 def test_row_weights_of_a_kind_are_powers_of_the_inverse_document_frequency(
     texts: Texts, fitter: Fitter
 ) -> None:
-    idf = inverse_document_frequency(texts.part((0, 1, 3, 4)).bags)
+    idf = inverse_document_frequency(texts.part((0, 1, 3, 4)).bags, 2)
     for kind in range(len(CHARACTERS)):
         rows = (texts.kinds == kind) & (idf > 0)
         ratios = fitter.row_weights[rows] / idf[rows] ** fitting.IDF_POWER
