@@ -55,8 +55,7 @@ def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[n
     :class:`model.types.Evidence` defines the score and the bias. ``index`` is the author's index in
     the model card.
     """
-    vocabulary = weights.vocabulary
-    bags = features.count([text], vocabulary)
+    bags = features.count([text], weights.vocabulary)
     table = weights.rows(bags.rows)
     temperature = weights.temperature.item()
     centred = (table[:, index] - table.mean(1)) / temperature
@@ -64,7 +63,7 @@ def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[n
     per_occurrence = bags.values(weights.row_weights.numpy()) * centred / bags.counts
     steps = np.zeros(len(text) + 1)
     for family in features.families(text):
-        rows, known = vocabulary.find(family.hashes)
+        rows, known = weights.vocabulary.find(family.hashes)
         first, last = family.first[known], family.last[known]
         added = per_occurrence[np.searchsorted(bags.rows, rows[known])]
         # At each place, the n-gram's term is divided equally among its characters.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +35,8 @@ class Weights:
     #: float32, shape (ROWS,): weight of each row's n-gram in a text's values, which depends on the
     #: inverse document frequency; 0 for a row without an n-gram.
     row_weights: torch.Tensor
-    #: int32, shape (ROWS,): hash of each row's n-gram, as :class:`Vocabulary` has it.
-    hashes: torch.Tensor
-    #: uint8, shape (BUCKETS,): the displacements of the vocabulary.
-    displacements: torch.Tensor
+    #: The n-grams that the model knows.
+    vocabulary: Vocabulary
     #: float32, shape (1,): divisor of the logits. With the shift, it makes the confidence match the
     #: accuracy.
     temperature: torch.Tensor
@@ -57,11 +55,6 @@ class Weights:
         for tensor in self._tensors().values():
             digest.update(tensor.contiguous().numpy().data)
         return f"ngram-1-{digest.hexdigest()}"
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The n-grams that the model knows."""
-        return Vocabulary(self.displacements.numpy(), self.hashes.numpy().view(np.uint32))
 
     def unpacked(self) -> torch.Tensor:
         """Returns the table of weights as float32, shape (ROWS, authors)."""
@@ -82,15 +75,18 @@ class Weights:
         tensorfile.write(directory, self._tensors(), PREPROCESSING)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        """Returns the tensors by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def tensors_of(vocabulary: Vocabulary) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the tensors ``hashes`` and ``displacements`` of :class:`Weights`."""
-    # torch has few operations for uint32.
-    hashes = torch.from_numpy(vocabulary.hashes.view(np.int32))
-    return hashes, torch.from_numpy(vocabulary.displacements)
+        """Returns the tensors by the names that they have in the file."""
+        known = self.vocabulary
+        return {
+            "table": self.table,
+            "bias": self.bias,
+            "row_weights": self.row_weights,
+            # torch has few operations for uint32.
+            "hashes": torch.from_numpy(known.hashes.view(np.int32)),
+            "displacements": torch.from_numpy(known.displacements),
+            "temperature": self.temperature,
+            "shift": self.shift,
+        }
 
 
 def pack(table: torch.Tensor) -> torch.Tensor:
@@ -127,4 +123,5 @@ def read(directory: Path, authors: int) -> Weights:
         "shift": (1,),
     }
     tensorfile.check(directory, tensors, shapes)
-    return Weights(**tensors)
+    displacements, hashes = (tensors.pop(name).numpy() for name in ("displacements", "hashes"))
+    return Weights(vocabulary=Vocabulary(displacements, hashes.view(np.uint32)), **tensors)

@@ -143,7 +143,7 @@ def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) ->
         merged.table,
         merged.bias,
         torch.from_numpy(fitter.row_weights),
-        *parameters.tensors_of(texts.vocabulary),
+        texts.vocabulary,
         torch.tensor([tuned.platt.temperature], dtype=torch.float32),
         torch.tensor([tuned.platt.shift], dtype=torch.float32),
     )

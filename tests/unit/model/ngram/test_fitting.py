@@ -12,7 +12,7 @@ from model.ngram import counting, fitting, training
 from model.ngram.counting import count_all, inverse_document_frequency, known_ngrams, select
 from model.ngram.features import CHARACTERS
 from model.ngram.fitting import ALL, BAYES, TOKENS, Fitter, Texts
-from model.ngram.parameters import Weights, tensors_of
+from model.ngram.parameters import Weights
 from model.ngram.vocabulary import ROWS
 
 TEXTS = [
@@ -60,7 +60,7 @@ def test_folded_mixture_serves_the_mixed_scores(fitter: Fitter) -> None:
     merged = fitter.merged(fitted, (0.7, 0.2, 0.1), offset)
     row_weights = torch.from_numpy(fitter.row_weights)
     known = fitter.texts.vocabulary
-    weights = Weights(*merged, row_weights, *tensors_of(known), torch.ones(1), torch.zeros(1))
+    weights = Weights(*merged, row_weights, known, torch.ones(1), torch.zeros(1))
     bags = count_all(OTHERS, known)
     apart = [fitter.scores(kind, each, bags) for kind, each in fitted.items()]
     expected = 0.7 * apart[0] + 0.2 * apart[1] + 0.1 * apart[2] + offset
