@@ -61,9 +61,14 @@ class Design:
         result._by_text, result._by_column = _sparse(matrix), _sparse(matrix.T.tocsr())
         return result
 
-    def mean_square(self) -> float:
-        """Returns the mean of the texts' squared Euclidean norms."""
-        return float(np.square(self._matrix.data).sum() / self.texts)
+    def mean_squares(self) -> NDArray[np.float64]:
+        """Returns each column's mean over the texts of the squared values, shape (columns,)."""
+        squares = np.square(self._matrix.data, dtype=np.float64)
+        return np.bincount(self._matrix.indices, squares, self.columns) / self.texts
+
+    def sums(self) -> NDArray[np.float64]:
+        """Returns the sum of the values of each text, shape (texts,)."""
+        return np.asarray(self._matrix.sum(1, np.float64)).ravel()
 
     @property
     def columns(self) -> int:

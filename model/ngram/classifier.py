@@ -22,8 +22,8 @@ SHIPPED = Path(__file__).parents[1] / "weights" / "ngram"
 #: before it, which gives few shapes and little padding.
 GRID_TEXTS = (1, 8, 64, 128, 256)
 #: Numbers of rows that the longest text of a batch is padded to on a GPU. A text has a row of the
-#: weight table for each distinct n-gram: about 1,100 rows for 500 characters. A text with more rows
-#: than the last number is computed in slices.
+#: weight table for each distinct known n-gram: about 850 rows for 500 characters. A text with more
+#: rows than the last number is computed in slices.
 GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
@@ -46,7 +46,7 @@ class NgramModel:
 
     The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``.
     ``values`` has a number for each n-gram of a text, and ``table`` has a row of weights for each
-    possible hash.
+    known n-gram.
     """
 
     def __init__(self, directory: Path = SHIPPED) -> None:
@@ -71,8 +71,8 @@ class NgramModel:
         if weights.version(self.card.authors, self.card.threshold) != self.card.version:
             raise ValueError(f"{self._directory}: weights and card are not of one version")
         self._weights = weights
-        self._idf = weights.idf.numpy()
-        self._is_unseen = novelty.unseen_rows(self._idf, *self._rarity)
+        self._row_weights = weights.row_weights.numpy()
+        self._vocabulary = weights.vocabulary
         self._device = device
         # On the CPU, embedding_bag computes values @ table from 8-bit rows, without padding and
         # without unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in
@@ -82,29 +82,30 @@ class NgramModel:
         self._padded = device.type != "cpu"
         self._table = (weights.unpacked() if self._padded else weights.table).to(device)
         self._bias = weights.bias.to(device)
-        self._temperature = weights.temperature.to(device)
-        self._shift = None if weights.shift is None else weights.shift.to(device)
+        # The forward pass computes sums / temperature + offset, in one operation.
+        self._factor = 1 / weights.temperature.item()
+        self._offset = (weights.bias * self._factor + weights.shift).to(device)
         if self._padded:
             self._warm_up_grid()
 
     def prepare(self, texts: Sequence[str]) -> Batch:
         """Returns the hashed n-grams of 1 to 256 texts, which are the input of :meth:`forward`."""
-        bags = features.count(texts)
-        values = bags.values(self._idf)
+        bags = features.count(texts, self._vocabulary)
+        values = bags.values(self._row_weights)
         return self._pad(bags, values) if self._padded else ragged_batch(bags, values)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Returns calibrated probabilities: float32, shape (texts, authors)."""
-        scores = self.logits(batch) / self._temperature
-        if self._shift is not None:
-            scores = scores + self._shift
-            scores = functional.logsigmoid(scores) + SLOPE * scores
-        return scores.softmax(1)
+        scores = torch.add(self._offset, self._sums(batch), alpha=self._factor)
+        return torch.add(functional.logsigmoid(scores), scores, alpha=SLOPE).softmax(1)
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """Returns the logits before calibration: float32, shape (texts, authors)."""
-        sums = gather_sum(self._table, batch) if self._padded else bag_sum(self._table, batch)
-        return sums + self._bias
+        return self._sums(batch) + self._bias
+
+    def _sums(self, batch: Batch) -> torch.Tensor:
+        """Returns the logits without the bias."""
+        return gather_sum(self._table, batch) if self._padded else bag_sum(self._table, batch)
 
     def explain(self, text: str, author: str) -> Evidence:
         """Returns the parts of ``text`` that speak most for and against ``author``.
@@ -117,19 +118,8 @@ class NgramModel:
         return evidence.explain(self._weights, text, author, self.card.authors.index(author))
 
     def unseen(self, texts: Sequence[str]) -> list[float]:
-        """Returns, for each text, the share of its n-grams that training never saw, 0 to 1."""
-        return list(map(float, novelty.unseen_shares(texts, self._is_unseen)))
-
-    @property
-    def _rarity(self) -> tuple[int, float]:
-        """The number of training messages, and the exponent of the stored idf values.
-
-        The idf (inverse document frequency) of a row of the weight table is stored raised to this
-        exponent.
-        """
-        details = self.card.details
-        power = details.get("training", {}).get("idf_power", 1.0)  # older models have no such field
-        return int(details["data"]["training_messages"]), float(power)
+        """Returns, for each text, the share of its runs of characters that are unknown, 0 to 1."""
+        return list(map(float, novelty.unseen_shares(texts, self._vocabulary)))
 
     def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
         """Returns how much each character of ``text``, and the bias, add to an author's logit.

@@ -55,18 +55,20 @@ def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[n
     :class:`model.types.Evidence` defines the score and the bias. ``index`` is the author's index in
     the model card.
     """
-    bags = features.count([text])
+    bags = features.count([text], weights.vocabulary)
     table = weights.rows(bags.rows)
     temperature = weights.temperature.item()
     centred = (table[:, index] - table.mean(1)) / temperature
     # How much one occurrence of each row adds, in the order of bags.rows, which is ascending.
-    per_occurrence = bags.values(weights.idf.numpy()) * centred / bags.counts
+    per_occurrence = bags.values(weights.row_weights.numpy()) * centred / bags.counts
     steps = np.zeros(len(text) + 1)
     for family in features.families(text):
-        added = per_occurrence[np.searchsorted(bags.rows, family.rows)]
+        rows, known = weights.vocabulary.find(family.hashes)
+        first, last = family.first[known], family.last[known]
+        added = per_occurrence[np.searchsorted(bags.rows, rows[known])]
         # At each place, the n-gram's term is divided equally among its characters.
-        per_character = added / (family.last - family.first + 1)
-        np.add.at(steps, family.first, per_character)
-        np.subtract.at(steps, family.last + 1, per_character)
+        per_character = added / (last - first + 1)
+        np.add.at(steps, first, per_character)
+        np.subtract.at(steps, last + 1, per_character)
     bias = (weights.bias[index] - weights.bias.mean()).item() / temperature
     return np.cumsum(steps)[:-1], bias

@@ -1,9 +1,9 @@
 """Turns texts into hashed n-grams and their counts, the features of the n-gram model.
 
-The n-grams are runs of 2 to 4 characters as written, and runs of 1 or 2 tokens in lower case
-(:mod:`model.ngram.tokenizer`). A hash maps each n-gram to a row of the weight table (Weinberger et
-al. 2009, "Feature Hashing for Large Scale Multitask Learning"). An offset is an index into the
-Python string.
+The n-grams are runs of 3 or 4 characters as written, and runs of 1 to 3 tokens in lower case
+(:mod:`model.ngram.tokenizer`). A vocabulary maps the hash of each n-gram that the model knows to a
+row of the weight table (:mod:`model.ngram.vocabulary`). An offset is an index into the Python
+string.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from numpy.typing import NDArray
 
 from model.ngram.hash_functions import CHARACTER_BASE, TOKEN_BASE, mix
 from model.ngram.tokenizer import Tokens, tokenize
+from model.ngram.vocabulary import ROW_BITS, Vocabulary
 
 #: Part of every model's version. Change this text with every change of this file, of
-#: hash_functions.py or of tokenizer.py that changes a feature.
-PREPROCESSING = "chars2-4,tokens1-2,rows360448,sqrt,v1"
-#: Number of rows of the weight table. The weights of 41 authors then take less than 20 MB.
-ROWS = 360_448
-#: Number of bits of a row number. A text's number takes the other bits of 31.
-ROW_BITS = (ROWS - 1).bit_length()
+#: hash_functions.py, tokenizer.py or vocabulary.py that changes a feature.
+PREPROCESSING = "chars3-4,tokens1-3,known524288,sqrt,v2"
 #: Largest number of texts in a call of :func:`count`: text and row fit into an int32, which sorts
-#: faster than an int64.
-MAX_TEXTS = 1 << (31 - ROW_BITS)
-#: Key of a position where no n-gram begins. This key is greater than all other keys, because there
-#: are fewer rows than 2**ROW_BITS.
+#: faster than an int64. The largest int32 is no key of an n-gram.
+MAX_TEXTS = (1 << (31 - ROW_BITS)) - 1
+#: Key of a position where no known n-gram begins. This key is greater than all other keys.
 _NO_KEY = np.int32(2**31 - 1)
 #: Lengths of the runs of characters. Each length is the previous length plus 1.
-CHARACTERS = (2, 3, 4)
+CHARACTERS = (3, 4)
 #: Lengths of the runs of tokens. Each length is the previous length plus 1.
-TOKENS = (1, 2)
+TOKENS = (1, 2, 3)
+#: A line of TOKENS, and a place from the end of a text, 1 for the last token: shape (places, 1). No
+#: run of the line's length begins at the place.
+_LINES, _FROM_END = np.array(
+    [[[line], [place]] for line, length in enumerate(TOKENS) for place in range(1, length)]
+).swapaxes(0, 1)
 #: Separates the texts of a batch. No n-gram may contain a separator.
 _BETWEEN = " "
-#: Follows the last text of a batch. No n-gram may contain it. It has one character less than the
-#: longest run of characters. It has one token, so that every batch has a token.
-_AFTER = " . "
+#: Follows the last text of a batch. No n-gram may contain it. It has at least one character less
+#: than the longest run of characters, and exactly one token less than the longest run of tokens.
+_AFTER = " .. "
 
 #: A number for each length of a run of characters, so that different kinds of runs hash
 #: differently.
@@ -50,8 +51,8 @@ _TOKEN_SEEDS = np.array([[100 + length] for length in TOKENS], np.uint32) * np.u
 class Family(NamedTuple):
     """All n-grams of one kind and length in a text, for example all runs of 3 characters."""
 
-    #: Row of each n-gram.
-    rows: NDArray[np.int32]
+    #: Hash of each n-gram.
+    hashes: NDArray[np.uint32]
     #: Offset of the first code point of each n-gram.
     first: NDArray[np.intp]
     #: Offset of the last code point of each n-gram.
@@ -59,7 +60,7 @@ class Family(NamedTuple):
 
 
 class Bags(NamedTuple):
-    """The distinct n-grams of each text, as rows of the weight table, and their counts.
+    """The distinct known n-grams of each text, as rows of the weight table, and their counts.
 
     The rows of text i are ``rows[offsets[i]:offsets[i + 1]]``, and the counts of text i are
     ``counts[offsets[i]:offsets[i + 1]]``.
@@ -72,14 +73,14 @@ class Bags(NamedTuple):
     #: Start of each text in ``rows``, and the end of the last text, shape (texts + 1,).
     offsets: NDArray[np.int32]
 
-    def values(self, idf: NDArray[np.float32]) -> NDArray[np.float32]:
+    def values(self, row_weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the feature values of all texts: float32, with the shape of ``rows``.
 
-        A value is ``sqrt(count) * idf[row]``, scaled so that the values of each text have the
-        Euclidean norm 1. ``idf``, the inverse document frequency, has the shape (ROWS,).
+        A value is ``sqrt(count) * row_weights[row]``, scaled so that the values of each text have
+        the Euclidean norm 1, unless all are 0. ``row_weights`` has the shape (ROWS,).
         """
         values = np.sqrt(self.counts, dtype=np.float32)
-        values *= idf.take(self.rows)
+        values *= row_weights.take(self.rows)
         sizes = self.offsets[1:] - self.offsets[:-1]
         squares = np.zeros(len(sizes), np.float32)
         if len(values):
@@ -91,7 +92,7 @@ class Bags(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """The table rows of all n-grams of a batch, as one array and two views of this array.
+    """The hashes of all n-grams of a batch, as one array and two views of this array.
 
     One view is the part of the array for runs of characters. The other view is the part for runs
     of tokens.
@@ -104,10 +105,8 @@ class _Grid(NamedTuple):
     tokens: NDArray[np.uint32]
 
 
-def count(texts: Sequence[str], runs_of_tokens_only: bool = False) -> Bags:
-    """Returns the distinct n-grams of each text, and how often each occurs.
-
-    If ``runs_of_tokens_only`` is true, the runs of characters are left out.
+def count(texts: Sequence[str], vocabulary: Vocabulary) -> Bags:
+    """Returns the distinct known n-grams of each text, and how often each occurs.
 
     Raises:
         ValueError: there are more than ``MAX_TEXTS`` texts.
@@ -118,42 +117,46 @@ def count(texts: Sequence[str], runs_of_tokens_only: bool = False) -> Bags:
     # of a text begin at the text's bound.
     bounds = np.arange(len(texts) + 1, dtype=np.int32) << np.int32(ROW_BITS)
     bounds[-1] = _NO_KEY
-    keys, tokenwise = _keys(texts, bounds)
-    keys, counts = _unique_counts(tokenwise.ravel() if runs_of_tokens_only else keys)
+    keys, counts = _unique_counts(_keys(texts, bounds, vocabulary))
     offsets: NDArray[np.int32] = keys.searchsorted(bounds).astype(np.int32)
     keys = keys[: offsets[-1]]
     return Bags(keys & np.int32((1 << ROW_BITS) - 1), counts[: len(keys)], offsets)
 
 
 def _keys(
-    texts: Sequence[str], bounds: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Returns a key for each n-gram, in the order of ``_Grid.every``, and the view for tokens.
+    texts: Sequence[str], bounds: NDArray[np.int32], vocabulary: Vocabulary
+) -> NDArray[np.int32]:
+    """Returns a key for each n-gram, in the order of ``_Grid.every``.
 
     A key's high bits are the text's number, and its low bits are the row. The key is ``_NO_KEY``
-    where no n-gram begins. ``bounds`` has each text's lowest possible key, and ends with
+    where no known n-gram begins. ``bounds`` has each text's lowest possible key, and ends with
     ``_NO_KEY``.
     """
     points = _points(texts)
     tokens = tokenize(points)
-    grid = _rows(points, tokens)
-    keys, characters, tokenwise = (array.view(np.int32) for array in grid)
+    grid = _hashes(points, tokens)
+    keys, known = vocabulary.find(grid.every)
+    np.putmask(keys, ~known, _NO_KEY)
+    middle = grid.characters.size
+    characters = keys[:middle].reshape(grid.characters.shape)
+    tokenwise = keys[middle:].reshape(grid.tokens.shape)
     # The bound of the text that each code point belongs to. A separator has _NO_KEY, and so have
     # the code points after the last text.
     sizes = np.array([len(text) + len(_BETWEEN) for text in texts] + [2 * len(_AFTER)])
     ends = sizes[:-1].cumsum() - 1
     owners = bounds.repeat(sizes)
     owners[ends] = _NO_KEY
-    owner = owners[: len(points)].copy()
+    # All bits of _NO_KEY are set. So a run that reaches a code point with _NO_KEY gets _NO_KEY.
+    owner = owners[: len(points)] | owners[1:][: len(points)]
     for line, length in enumerate(CHARACTERS):
-        # All bits of _NO_KEY are set. So a run that reaches a code point with _NO_KEY gets _NO_KEY.
         owner |= owners[length - 1 :][: len(points)]
         characters[line] |= owner
     tokenwise |= owners[tokens.first]
-    # No pair begins at the last token of a text. For a text without tokens, the index points to the
-    # last token of an earlier text or of _AFTER. No pair begins there either.
-    tokenwise[1, tokens.first.searchsorted(ends) - 1] = _NO_KEY
-    return keys, tokenwise
+    # No pair begins at the last token of a text, and no triple at the last two. For a text without
+    # tokens, the index points to a token of an earlier text or of _AFTER. Nothing begins there
+    # either.
+    tokenwise[_LINES, tokens.first.searchsorted(ends) - _FROM_END] = _NO_KEY
+    return keys
 
 
 def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -174,24 +177,25 @@ def families(text: str) -> Iterator[Family]:
     """Yields a family for each kind and length of the n-grams of ``text``, characters first."""
     points = _points([text])
     tokens = tokenize(points)
-    grid = _rows(points, tokens)
+    grid = _hashes(points, tokens)
     offsets = np.arange(len(text))
-    for rows, length in zip(grid.characters, CHARACTERS, strict=True):
-        yield _family(rows, offsets, offsets, length)
-    for rows, length in zip(grid.tokens, TOKENS, strict=True):
-        yield _family(rows, tokens.first[:-1], tokens.last[:-1], length)
+    for hashes, length in zip(grid.characters, CHARACTERS, strict=True):
+        yield _family(hashes, offsets, offsets, length)
+    own = len(tokens.first) - TOKENS[-1] + 1  # without the tokens of _AFTER
+    for hashes, length in zip(grid.tokens, TOKENS, strict=True):
+        yield _family(hashes, tokens.first[:own], tokens.last[:own], length)
 
 
 def _family(
-    rows: NDArray[np.uint32], first: NDArray[np.intp], last: NDArray[np.intp], length: int
+    hashes: NDArray[np.uint32], first: NDArray[np.intp], last: NDArray[np.intp], length: int
 ) -> Family:
     """Returns the n-grams that are runs of ``length`` units, either characters or tokens.
 
-    ``rows[i]`` is the row of the run that begins at unit i. ``first[i]`` and ``last[i]`` are the
+    ``hashes[i]`` is the hash of the run that begins at unit i. ``first[i]`` and ``last[i]`` are the
     offsets of this unit's first and last code point.
     """
     last = last[length - 1 :]
-    return Family(rows[: len(last)].view(np.int32), first[: len(last)], last)
+    return Family(hashes[: len(last)], first[: len(last)], last)
 
 
 def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -204,10 +208,10 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
-    """Returns the row of the weight table for each n-gram of a batch.
+def _hashes(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
+    """Returns the hash of each n-gram of a batch.
 
-    A row has no meaning if no n-gram of its length begins at its code point or token.
+    A hash has no meaning if no n-gram of its length begins at its code point or token.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)
@@ -218,12 +222,6 @@ def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     characters ^= _CHARACTER_SEEDS
     tokenwise ^= _TOKEN_SEEDS
     mix(every)
-    # Map 32 bits to 0..ROWS-1 evenly, without a division (Lemire 2016, "A fast alternative to the
-    # modulo reduction").
-    product = every.astype(np.uint64)
-    product *= np.uint64(ROWS)
-    product >>= np.uint64(32)
-    every[:] = product
     return _Grid(every, characters, tokenwise)
 
 
@@ -235,12 +233,11 @@ def _runs(
     A unit is a code point or a token's hash. ``lines[k, i]`` is the hash of the ``lengths[k]``
     units from unit i on.
     """
-    shorter = units
-    for number, length in enumerate(lengths):
-        line = lines[number, : len(units) - length + 1]
-        if length == 1:
-            line[:] = units
-        else:
-            np.multiply(shorter[: len(line)], base, out=line)
-            line += units[length - 1 :]
-        shorter = line
+    empty = iter(lines)
+    if 1 in lengths:
+        next(empty)[:] = units
+    runs = units
+    for length in range(2, lengths[-1] + 1):
+        line = next(empty)[: len(units) - length + 1] if length in lengths else None
+        runs = np.multiply(runs[:-1], base, out=line)
+        runs += units[length - 1 :]

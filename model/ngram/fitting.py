@@ -9,27 +9,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.linear import balance, machine
+from model.linear import balance, machine, naive_bayes
 from model.linear.design import Design
 from model.linear.losses import SquaredHinge
 from model.linear.machine import Machine
-from model.ngram.counting import inverse_document_frequency, select
-from model.ngram.features import ROWS, Bags
+from model.linear.naive_bayes import NaiveBayes
+from model.ngram.counting import KINDS, inverse_document_frequency, least_texts, select
+from model.ngram.features import CHARACTERS, Bags
 from model.ngram.parameters import pack
+from model.ngram.vocabulary import ROWS, Vocabulary
 from model.training.evaluation import Classes, Floats
 
 #: An n-gram's value has its inverse document frequency, to this power, as a factor.
 IDF_POWER = 2.0
 #: The same power in the classifier of the runs of tokens.
 TOKENS_IDF_POWER = 1.0
-#: The classifiers that are mixed, by the features that they see.
-ALL, TOKENS = "all n-grams", "runs of tokens"
+#: The classifiers that are mixed. The names say which features a classifier sees, or its method.
+ALL, TOKENS, BAYES = "all n-grams", "runs of tokens", "naive Bayes"
 #: Number of columns that are packed at once.
 _PACKED = 16_384
 
+Classifier = Machine | NaiveBayes
+
 
 class Texts(NamedTuple):
-    """The n-grams of some texts with their counts, and the texts' authors and folds."""
+    """The known n-grams of some texts with their counts, and the texts' authors and folds."""
 
     bags: Bags
     #: Author of each text, as a number.
@@ -39,16 +43,20 @@ class Texts(NamedTuple):
     #: Whether each text is new: a text is new if no text of another fold nearly equals it. Choices
     #: rest on new texts, because a model recognises the other texts.
     is_new: NDArray[np.bool_]
-    #: Whether each row of the weight table stands mainly for runs of tokens, shape (ROWS,).
-    of_tokens: NDArray[np.bool_]
+    vocabulary: Vocabulary
+    #: Kind of each row's n-gram. See :class:`model.ngram.counting.Known`.
+    kinds: NDArray[np.int64]
     authors: int
 
     def part(self, folds: Sequence[int]) -> Texts:
         """Returns the texts that are in one of ``folds``."""
         chosen = np.isin(self.folds, folds)
-        bags = select(self.bags, chosen)
-        labels, is_new = self.labels[chosen], self.is_new[chosen]
-        return Texts(bags, labels, self.folds[chosen], is_new, self.of_tokens, self.authors)
+        return self._replace(
+            bags=select(self.bags, chosen),
+            labels=self.labels[chosen],
+            folds=self.folds[chosen],
+            is_new=self.is_new[chosen],
+        )
 
     def shares(self) -> Floats:
         """Returns each author's share of the texts, shape (authors,). No share is 0."""
@@ -61,14 +69,18 @@ class Fitter:
     def __init__(self, texts: Texts, folds: Sequence[int]) -> None:
         self.folds = folds
         self.texts = texts.part(folds)
-        bags = self.texts.bags
-        idf = inverse_document_frequency(bags)
-        #: Inverse document frequency of each row of the table, to the power IDF_POWER: (ROWS,).
-        self.row_weights = idf ** np.float32(IDF_POWER)
+        bags, kinds = self.texts.bags, texts.kinds
+        # A fit to some folds has the rule of all training messages.
+        idf = inverse_document_frequency(bags, least_texts(len(texts.labels)))
+        powers = idf ** np.float32(IDF_POWER)
+        squares: Floats = np.zeros(ROWS)
+        np.add.at(squares, bags.rows, bags.counts * powers[bags.rows] ** 2)
+        #: Weight of each row's n-gram in the values, shape (ROWS,): the inverse document frequency
+        #: to the power IDF_POWER, times a factor for each kind. All kinds count alike.
+        self.row_weights = powers * _unit_factors(squares, kinds)
         every = Design(bags.rows, bags.values(self.row_weights), bags.offsets)
-        factors = idf ** np.float32(TOKENS_IDF_POWER - IDF_POWER) * self.texts.of_tokens
         #: The values of the features, for each classifier.
-        self.designs = {ALL: every, TOKENS: _with_unit_norms(every, factors[every.features])}
+        self.designs = {ALL: every, TOKENS: _of_tokens(every, idf, kinds), BAYES: every}
 
     def fit(
         self,
@@ -76,37 +88,42 @@ class Fitter:
         penalty: float,
         start: torch.Tensor | None = None,
         on_progress: Callable[[float], None] = lambda _: None,
-    ) -> Machine:
-        """Fits a classifier of the kind ``kind``, which is ``ALL`` or ``TOKENS``.
+    ) -> Classifier:
+        """Fits a classifier of the kind ``kind``, which is ``ALL``, ``TOKENS`` or ``BAYES``.
 
-        The other parameters are those of :func:`model.linear.machine.fit`.
+        The penalty of ``BAYES`` is its smoothing, and ``start`` has no effect on it. Otherwise, the
+        parameters are those of :func:`model.linear.machine.fit`.
         """
         texts, design = self.texts, self.designs[kind]
+        if kind == BAYES:
+            return naive_bayes.fit(design, texts.labels, texts.authors, penalty)
         return machine.fit(
             design, texts.labels, texts.authors, SquaredHinge(), penalty, start, on_progress
         )
 
-    def scores(self, kind: str, fitted: Machine, bags: Bags) -> Floats:
+    def scores(self, kind: str, fitted: Classifier, bags: Bags) -> Floats:
         """Returns the scores that a fitted classifier gives other texts, shape (texts, authors)."""
         design = self.designs[kind]
         texts = design.others(bags.rows, bags.values(self.row_weights), bags.offsets)
         return fitted.scores(design, texts).double().numpy()
 
     def merged(
-        self, machines: Mapping[str, Machine], factors: Sequence[float], offset: Floats
+        self, classifiers: Mapping[str, Classifier], factors: Sequence[float], offset: Floats
     ) -> Merged:
-        """Returns one classifier that gives the mixed scores of ``machines``, named by their kinds.
+        """Returns one classifier that gives the mixed scores of ``classifiers``.
 
-        The mixed scores are the sum of each machine's scores times its factor, plus ``offset``.
-        ``offset`` has a number for each author.
+        The keys are the classifiers' kinds. The mixed scores are the sum of each classifier's
+        scores times its factor, plus ``offset``. ``offset`` has a number for each author.
         """
         bias = torch.from_numpy(offset).float()
-        for fitted, factor in zip(machines.values(), factors, strict=True):
+        for fitted, factor in zip(classifiers.values(), factors, strict=True):
             bias += factor * fitted.bias
-        return Merged(self._packed(machines, factors), bias)
+        return Merged(self._packed(classifiers, factors), bias)
 
-    def _packed(self, machines: Mapping[str, Machine], factors: Sequence[float]) -> torch.Tensor:
-        """Returns the sum of the machines' tables, each times its factor, in 8 bits a weight.
+    def _packed(
+        self, classifiers: Mapping[str, Classifier], factors: Sequence[float]
+    ) -> torch.Tensor:
+        """Returns the sum of the classifiers' tables, each times its factor, in 8 bits a weight.
 
         The table is made in slices, so that the whole table is never in memory as float32.
         """
@@ -115,7 +132,7 @@ class Fitter:
         for first in range(0, every.columns, _PACKED):
             last = min(first + _PACKED, every.columns)
             weights = torch.zeros(last - first, self.texts.authors)
-            for (kind, fitted), factor in zip(machines.items(), factors, strict=True):
+            for (kind, fitted), factor in zip(classifiers.items(), factors, strict=True):
                 weights += factor * fitted.table(self.designs[kind], first, last)
             table[torch.from_numpy(every.features[first:last])] = pack(weights)
         return table
@@ -130,12 +147,27 @@ class Merged(NamedTuple):
     bias: torch.Tensor
 
 
-def _with_unit_norms(design: Design, factors: NDArray[np.float32]) -> Design:
-    """Returns the design whose columns are multiplied by ``factors`` times a common number.
+def _of_tokens(design: Design, idf: NDArray[np.float32], kinds: NDArray[np.int64]) -> Design:
+    """Returns the design of the classifier ``TOKENS``, made from the design of ``ALL``.
 
-    With this number, the mean of the texts' squared norms is 1, so that penalties have the scale of
-    those for :data:`ALL`.
+    Rare n-grams count less than in ``ALL``, each length of runs of tokens counts alike, and the
+    mean of the texts' squared norms is 1, so that penalties have the scale of those for ``ALL``.
     """
-    weighted = design.reweighted(factors)
-    number = 1 / np.sqrt(weighted.mean_square() or 1.0)
-    return weighted.reweighted(np.full(len(factors), number, np.float32))
+    idf, kinds = idf[design.features], kinds[design.features]
+    is_used = (kinds >= len(CHARACTERS)) & (idf > 0)
+    factors = np.zeros(len(idf), np.float32)
+    factors[is_used] = idf[is_used] ** np.float32(TOKENS_IDF_POWER - IDF_POWER)
+    factors *= _unit_factors(factors**2 * design.mean_squares(), kinds)
+    lengths = len(np.unique(kinds[is_used]))
+    return design.reweighted(factors / np.float32(np.sqrt(max(1, lengths))))
+
+
+def _unit_factors(squares: Floats, kinds: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Returns a factor for each feature, so that the squares of each kind add up to 1.
+
+    ``squares`` has the squares of each feature, and ``kinds`` has the feature's kind. A kind whose
+    squares are 0 gets the factor 1.
+    """
+    sums = np.bincount(kinds, squares, KINDS)
+    sums[sums == 0] = 1
+    return (1 / np.sqrt(sums)).astype(np.float32)[kinds]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psutil
 
 from model.linear.machine import BLOCK_BYTES, SOLVER_ARRAYS
-from model.ngram.features import ROWS
+from model.ngram.vocabulary import ROWS
 from model.training.corpus import TRAINING_FOLDS, Corpus
 from model.training.errors import DataError
 from monitoring.instruments import processes
@@ -20,12 +20,13 @@ TABLES = 2
 #: Number of arrays of the shape (texts, authors) that hold dual coefficients at once.
 DUALS = 7
 #: Number of arrays of the shape (texts, authors) that hold float64 scores at once.
-SCORES = 3
-#: Usual number of distinct n-grams for each character of a text.
-NGRAMS = 2.5
+SCORES = 4
+#: Usual number of distinct known n-grams for each character of a text.
+NGRAMS = 2.0
 #: The training refuses this many n-grams or more, because it numbers n-grams with 31 bits.
 MAX_NGRAMS = 2**31
-#: Bytes for each distinct n-gram of a text: row, count and value, and its entries in the matrices.
+#: Bytes for each distinct known n-gram of a text: row, count and value, and its entries in the
+#: matrices.
 NGRAM_BYTES = 56
 
 

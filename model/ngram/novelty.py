@@ -1,4 +1,4 @@
-"""Measures how new a text is to the n-gram model: the share of n-grams that training never saw.
+"""Measures how new a text is to the n-gram model: the share of n-grams that the model doesn't know.
 
 Texts of another subject, time or language have many such n-grams. The share shows a change of the
 traffic long before the predicted authors' shares do.
@@ -6,51 +6,35 @@ traffic long before the predicted authors' shares do.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ngram import features
-
-#: Tolerance for comparing an idf. It is more than the rounding error of an idf, and less than the
-#: difference that one more text makes.
-_TOLERANCE = 1e-3
+from model.ngram.features import CHARACTERS, families
+from model.ngram.vocabulary import Vocabulary
 
 
-def unseen_rows(
-    row_weights: NDArray[np.float32], training_texts: int, power: float
-) -> NDArray[np.bool_]:
-    """Returns, for each row of the weight table, whether training never saw it, shape (ROWS,).
+def unseen_shares(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.float64]:
+    """Returns, for each text, the share of its runs of characters that are unknown, 0 to 1.
 
-    ``row_weights`` has each row's inverse document frequency to the power of ``power``.
+    A run that occurs twice counts twice. The share of a text without such runs is 0. Runs of tokens
+    do not count: many of them are unknown in any text.
     """
-    # A row that no training text has gets the largest possible inverse document frequency.
-    return np.asarray(row_weights > (math.log(1 + training_texts) + 1 - _TOLERANCE) ** power)
+    return np.array([_unseen_share(text, vocabulary) for text in texts])
 
 
-def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Returns, for each text, the share of its n-grams that training never saw, 0 to 1.
-
-    An n-gram that occurs twice counts twice. No text may be empty. ``is_unseen`` comes from
-    :func:`unseen_rows`.
-    """
-    found = []
-    for start in range(0, len(texts), features.MAX_TEXTS):
-        bags = features.count(texts[start : start + features.MAX_TEXTS])
-        starts = bags.offsets[:-1]
-        # Every text must have an n-gram, so no text may be empty.
-        totals = np.add.reduceat(bags.counts, starts)
-        unseen = np.add.reduceat(np.where(is_unseen[bags.rows], bags.counts, 0), starts)
-        found.append(unseen / totals)
-    return np.concatenate(found)
+def _unseen_share(text: str, vocabulary: Vocabulary) -> float:
+    runs = [family.hashes for family in islice(families(text), len(CHARACTERS))]
+    _, known = vocabulary.find(np.concatenate(runs))
+    return float(1 - known.mean()) if len(known) else 0.0
 
 
-def reference(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> dict[str, float]:
-    """Returns the mean and the standard deviation of the texts' shares of unseen n-grams.
+def reference(texts: Sequence[str], vocabulary: Vocabulary) -> dict[str, float]:
+    """Returns the mean and the standard deviation of the texts' shares of unknown n-grams.
 
     The texts are the held-out messages. The model card keeps both numbers.
     """
-    shares = unseen_shares(texts, is_unseen)
+    shares = unseen_shares(texts, vocabulary)
     return {"mean": round(float(shares.mean()), 6), "deviation": round(float(shares.std()), 6)}

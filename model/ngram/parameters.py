@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from model import tensorfile
-from model.ngram.features import PREPROCESSING, ROWS
+from model.ngram.features import PREPROCESSING
+from model.ngram.vocabulary import BUCKETS, ROWS, Vocabulary
 
 #: Bytes at the end of a packed row: its scale and its offset, a float32 each.
 _ROW_TAIL = 8
@@ -31,15 +32,17 @@ class Weights:
     table: torch.Tensor
     #: float32, shape (authors,): bias of each author.
     bias: torch.Tensor
-    #: float32, shape (ROWS,): inverse document frequency of each row.
-    idf: torch.Tensor
+    #: float32, shape (ROWS,): weight of each row's n-gram in a text's values, which depends on the
+    #: inverse document frequency; 0 for a row without an n-gram.
+    row_weights: torch.Tensor
+    #: The n-grams that the model knows.
+    vocabulary: Vocabulary
     #: float32, shape (1,): divisor of the logits. With the shift, it makes the confidence match the
     #: accuracy.
     temperature: torch.Tensor
     #: float32, shape (1,): added to the divided logits. :class:`model.training.platt.Platt` says
-    #: how these become probabilities. None: a softmax computes the probabilities, as in models of
-    #: earlier versions of Byline.
-    shift: torch.Tensor | None = None
+    #: how these become probabilities.
+    shift: torch.Tensor
 
     def version(self, authors: Sequence[str], threshold: float) -> str:
         """Returns the model's version: ``ngram-1-`` and 12 hex digits.
@@ -72,9 +75,18 @@ class Weights:
         tensorfile.write(directory, self._tensors(), PREPROCESSING)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        """Returns the tensors by name. A field that is None is left out."""
-        named = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: tensor for name, tensor in named if tensor is not None}
+        """Returns the tensors by the names that they have in the file."""
+        known = self.vocabulary
+        return {
+            "table": self.table,
+            "bias": self.bias,
+            "row_weights": self.row_weights,
+            # torch has few operations for uint32.
+            "hashes": torch.from_numpy(known.hashes.view(np.int32)),
+            "displacements": torch.from_numpy(known.displacements),
+            "temperature": self.temperature,
+            "shift": self.shift,
+        }
 
 
 def pack(table: torch.Tensor) -> torch.Tensor:
@@ -92,16 +104,24 @@ def read(directory: Path, authors: int) -> Weights:
 
     Raises:
         OSError: the file does not exist, or can't be read.
-        ValueError: the file is no safetensors file, or a tensor's name or shape is unexpected.
+        ValueError: the file is no safetensors file, an earlier version of Byline has trained the
+            model, or a tensor's name or shape is unexpected.
     """
     tensors = tensorfile.read(directory)
+    if "idf" in tensors:
+        raise ValueError(
+            f"{directory}: an earlier version of Byline trained this model, and this version uses "
+            "other n-grams: train the model again with make train"
+        )
     shapes: dict[str, tuple[int, ...]] = {
         "table": (ROWS, authors + _ROW_TAIL),
         "bias": (authors,),
-        "idf": (ROWS,),
+        "row_weights": (ROWS,),
+        "hashes": (ROWS,),
+        "displacements": (BUCKETS,),
         "temperature": (1,),
+        "shift": (1,),
     }
-    if "shift" in tensors:
-        shapes["shift"] = (1,)
     tensorfile.check(directory, tensors, shapes)
-    return Weights(**tensors)
+    displacements, hashes = (tensors.pop(name).numpy() for name in ("displacements", "hashes"))
+    return Weights(vocabulary=Vocabulary(displacements, hashes.view(np.uint32)), **tensors)

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from model import card
 from model.ngram import classifier, features, memory, novelty, parameters
-from model.ngram.counting import count_all, rows_of_tokens
+from model.ngram.counting import count_all, known_ngrams
 from model.ngram.fitting import IDF_POWER, Fitter, Texts
 from model.ngram.tuning import LARGE, Tuned, tune
 from model.training import evaluation
@@ -87,13 +87,11 @@ def train_model(corpus: Corpus, out: Path, progress: Progress) -> Trained:
 
 
 def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
-    """Returns the mean and standard deviation of the held-out messages' shares of unseen n-grams.
+    """Returns the mean and standard deviation of the held-out messages' shares of unknown n-grams.
 
-    An n-gram is unseen if no training message has it. The model card stores both numbers.
+    The model card stores both numbers.
     """
-    messages = len(corpus.labels(*TRAINING_FOLDS))
-    is_unseen = novelty.unseen_rows(weights.idf.numpy(), messages, IDF_POWER)
-    return novelty.reference(corpus.texts(HELD_OUT_FOLD), is_unseen)
+    return novelty.reference(corpus.texts(HELD_OUT_FOLD), weights.vocabulary)
 
 
 def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -101,11 +99,11 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
 
     The function computes the logits as the served model does on the CPU.
     """
-    idf, rows = weights.idf.numpy(), []
+    row_weights, known, rows = weights.row_weights.numpy(), weights.vocabulary, []
     size = classifier.GRID_TEXTS[-1]
     for start in range(0, len(texts), size):
-        bags = features.count(texts[start : start + size])
-        batch = classifier.ragged_batch(bags, bags.values(idf))
+        bags = features.count(texts[start : start + size], known)
+        batch = classifier.ragged_batch(bags, bags.values(row_weights))
         rows.append(classifier.bag_sum(weights.table, batch) + weights.bias)
     return torch.cat(rows).double().numpy()
 
@@ -117,9 +115,9 @@ def _texts(corpus: Corpus) -> Texts:
     labels = corpus.labels(*TRAINING_FOLDS)
     # In a large corpus, the search would take too long, so all messages count as new.
     is_new = _are_new(texts, folds) if len(texts) < LARGE else np.ones(len(texts), np.bool_)
-    bags = count_all(texts)
-    of_tokens = rows_of_tokens(texts, bags)
-    return Texts(bags, labels, folds, is_new, of_tokens, len(corpus.authors))
+    known = known_ngrams(texts)
+    bags = count_all(texts, known.vocabulary)
+    return Texts(bags, labels, folds, is_new, *known, len(corpus.authors))
 
 
 def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -136,15 +134,16 @@ def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_
 def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) -> parameters.Weights:
     """Fits the chosen classifiers to all training messages. Returns the merged weights."""
     fitter = Fitter(texts, TRAINING_FOLDS)
-    machines = {}
+    fitted = {}
     for number, (kind, penalty) in enumerate(tuned.penalties.items(), 1):
-        machines[kind] = fitter.fit(kind, penalty, tuned.start(texts, kind))
+        fitted[kind] = fitter.fit(kind, penalty, tuned.start(texts, kind))
         on_progress(number / len(tuned.penalties))
-    merged = fitter.merged(machines, tuned.mixture.factors, tuned.mixture.offset)
+    merged = fitter.merged(fitted, tuned.mixture.factors, tuned.mixture.offset)
     return parameters.Weights(
         merged.table,
         merged.bias,
         torch.from_numpy(fitter.row_weights),
+        texts.vocabulary,
         torch.tensor([tuned.platt.temperature], dtype=torch.float32),
         torch.tensor([tuned.platt.shift], dtype=torch.float32),
     )
@@ -168,7 +167,8 @@ def _facts(tuned: Tuned) -> dict[str, Any]:
         )
     )
     return {
-        "model": f"linear, squared hinge, one author against the rest, balanced, mixed: {kinds}",
+        "model": "linear, squared hinge, one author against the rest, balanced; or naive Bayes; "
+        f"mixed: {kinds}",
         "features": features.PREPROCESSING,
         "idf_power": IDF_POWER,
         "balance": round(tuned.mixture.balance, 2),

@@ -7,14 +7,16 @@ fitted without this message.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.linear.machine import Machine
 from model.ngram import mixture
-from model.ngram.fitting import ALL, TOKENS, Fitter, Texts
+from model.ngram.fitting import ALL, BAYES, TOKENS, Fitter, Texts
 from model.ngram.mixture import Mixture
 from model.training import platt
 from model.training.corpus import TRAINING_FOLDS, TUNING_FOLD
@@ -24,10 +26,11 @@ from model.training.platt import Platt
 #: Penalties to choose from, for each kind of classifier: factors of half the squared norm of the
 #: weights, in a fit to all training messages. A fit to 3/4 of the messages gets 3/4 of the penalty,
 #: so that its scores have the same scale.
-PENALTIES = {ALL: (1.0, 0.3), TOKENS: (1.0, 0.3)}
+#: The penalty of naive Bayes is its smoothing, which is scaled in the same way.
+PENALTIES = {ALL: (1.0, 0.3), TOKENS: (1.0, 0.3), BAYES: (0.001, 0.01)}
 #: Penalties for large corpora. There is only one for each kind, because a fit takes long. On the
 #: presidents' messages, the other penalties were no better.
-LARGE_PENALTIES = {ALL: (1.0,), TOKENS: (1.0,)}
+LARGE_PENALTIES = {ALL: (1.0,), TOKENS: (1.0,), BAYES: (0.001,)}
 #: Smallest number of training messages of a large corpus.
 LARGE = 10_000
 #: In a large corpus, the tuning fold needs at least this many messages to decide alone.
@@ -53,16 +56,19 @@ class Tuned(NamedTuple):
     folds: Classes
     #: Whether the choices rest on the message.
     used: NDArray[np.bool_]
-    #: Dual coefficients of a fit to the folds ``fitted``, for each kind. Other fits start at these
-    #: coefficients.
+    #: Dual coefficients of a fit to the folds ``fitted``, for each kind that has some. Other fits
+    #: start at these coefficients.
     starts: dict[str, torch.Tensor]
     fitted: Sequence[int]
 
-    def start(self, texts: Texts, kind: str) -> torch.Tensor:
+    def start(self, texts: Texts, kind: str) -> torch.Tensor | None:
         """Returns dual coefficients at which a fit of a kind to all ``texts`` can start.
 
-        A text's coefficients are 0 if the text is in none of the folds ``self.fitted``.
+        A text's coefficients are 0 if the text is in none of the folds ``self.fitted``. The result
+        is None for naive Bayes.
         """
+        if kind not in self.starts:
+            return None
         start = torch.zeros(len(texts.labels), texts.authors)
         start[torch.from_numpy(np.isin(texts.folds, self.fitted))] = self.starts[kind]
         return start
@@ -107,7 +113,7 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
         trials.labels,
         trials.folds,
         trials.used,
-        {pair[0]: trials.starts[pair] for pair in penalties.items()},
+        {pair[0]: trials.starts[pair] for pair in penalties.items() if pair in trials.starts},
         trials.fitted,
     )
 
@@ -124,9 +130,9 @@ def _decides(texts: Texts) -> bool:
 
 
 def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
-    """Returns the penalties of each mixture to try: all kinds together, and each kind alone."""
-    alone = [{kind: penalty} for kind, penalty in penalties.items()]
-    return [penalties, *alone] if len(alone) > 1 else alone
+    """Returns the penalties of each mixture to try: all choices of kinds, largest first."""
+    sizes = range(len(penalties), 0, -1)
+    return [dict(some) for size in sizes for some in combinations(penalties.items(), size)]
 
 
 def _mixed(
@@ -161,7 +167,8 @@ def _trials(
         starts: dict[tuple[str, float], torch.Tensor] = {}
         for kind, penalty in pairs:
             fitted = fitter.fit(kind, share * penalty, _nearest(starts, kind))
-            starts[kind, penalty] = fitted.dual
+            if isinstance(fitted, Machine):
+                starts[kind, penalty] = fitted.dual
             found[kind, penalty].append(fitter.scores(kind, fitted, part.bags))
             on_progress(float(next(steps)))
     return _Trials(

@@ -24,7 +24,7 @@ PROGRAM = (BROKER, "from authors import")
 INTERPRETERS = {"how-to/client": "mine-env/bin/python"}
 STOPPED = "# Byline is stopped."
 #: The id of the README's message, with the model that comes with Byline.
-SAMPLE = "4530ed6916a37d7cedea156ff12f9d05"
+SAMPLE = "1121e39db15bb924da180d0e5aa80f82"
 #: Models on the pages: the page, the file to save the model in, and the beginning of the class.
 MINE = (
     ("models", "vowels.py", "VowelModel:"),

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.unit.api.fake_runtime import fake_app
 
-ID = "4530ed6916a37d7cedea156ff12f9d05"
+ID = "1121e39db15bb924da180d0e5aa80f82"
 
 
 @pytest.fixture(scope="module")

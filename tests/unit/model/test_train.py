@@ -112,7 +112,7 @@ def test_transformer_trained_on_a_users_messages_is_served(
     assert read(out / "ngram").details["training"]["messages_chosen_on"] < 74
     trained = read(out)
     assert trained.version.startswith("transformer-1-")
-    assert len(trained.details["variants"]) == 8
+    assert len(trained.details["variants"]) == 6
     assert trained.details["ngram"] == {"folder": "ngram", "version": read(out / "ngram").version}
     engine = Engine(TransformerModel(out), Placement("cpu"))
     engine.start()
@@ -248,9 +248,9 @@ def test_serving_imports_no_library_of_training() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_shipped_weights_are_readable_by_all_and_below_20_mb() -> None:
+def test_shipped_weights_are_readable_by_all_and_below_31_mb() -> None:
     file = classifier.SHIPPED / "weights.safetensors"
-    assert file.stat().st_size < 20_000_000
+    assert file.stat().st_size < 31_000_000
     assert file.stat().st_mode & 0o044 == 0o044
 
 

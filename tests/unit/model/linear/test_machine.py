@@ -86,12 +86,13 @@ def test_weights_of_a_reweighted_design_are_factors_of_the_original_values(
     np.testing.assert_allclose(expected, direct, atol=1e-5)
 
 
-def test_reweighted_design_has_the_norms_of_its_new_values(design: Design) -> None:
-    before = design.mean_square()
-    half = design.reweighted(np.full(design.columns, 0.5, np.float32))
-    assert half.mean_square() == pytest.approx(before / 4)
-    assert design.reweighted(np.zeros(design.columns, np.float32)).mean_square() == 0
-    assert design.mean_square() == before
+def test_reweighted_design_has_the_squares_and_sums_of_its_new_values(design: Design) -> None:
+    values = sparse(TEXTS, 0)[:, design.features].toarray()
+    factors = np.linspace(0, 2, design.columns, dtype=np.float32)
+    weighted = design.reweighted(factors)
+    for found, expected in ((weighted, values * factors), (design, values)):
+        np.testing.assert_allclose(found.mean_squares(), np.square(expected).mean(0), rtol=1e-5)
+        np.testing.assert_allclose(found.sums(), expected.sum(1), rtol=1e-5)
 
 
 def test_design_keeps_the_features_that_occur_commonest_first(design: Design) -> None:

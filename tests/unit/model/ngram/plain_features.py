@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
-
-from model.ngram.features import ROWS
 
 _CHARACTER_BASE, _TOKEN_BASE = 0x9E3779B1, 0x01000193
 _ORDERED_CHARACTERS = 64
 
 
-def bag(text: str) -> Counter[int]:
-    """Returns how often each row of the weights occurs in ``text``."""
+def hashes(text: str) -> Counter[int]:
+    """Returns how often each hash of an n-gram occurs in ``text``."""
     points = [ord(character) + 1 for character in text]
-    hashes = [_token_hash(token) for token in tokens(text)]
-    runs = [_row(_run(points[i : i + n]), n) for n in (2, 3, 4) for i in range(len(text) - n + 1)]
-    singles = [_row(one, 101) for one in hashes]
-    pairs = [_row(one * _TOKEN_BASE + other, 102) for one, other in pairwise(hashes)]
-    return Counter(runs + singles + pairs)
+    units = [_token_hash(token) for token in tokens(text)]
+    characters = [_hash(run, len(run), _CHARACTER_BASE) for run in _runs(points, (3, 4))]
+    return Counter(
+        characters + [_hash(run, 100 + len(run), _TOKEN_BASE) for run in _runs(units, (1, 2, 3))]
+    )
 
 
 def tokens(text: str) -> list[str]:
@@ -35,11 +32,15 @@ def tokens(text: str) -> list[str]:
     return found
 
 
-def _run(units: list[int]) -> int:
+def _runs(units: list[int], lengths: tuple[int, ...]) -> list[list[int]]:
+    return [units[i : i + n] for n in lengths for i in range(len(units) - n + 1)]
+
+
+def _hash(run: list[int], family: int, base: int) -> int:
     value = 0
-    for unit in units:
-        value = value * _CHARACTER_BASE + unit
-    return value
+    for unit in run:
+        value = value * base + unit
+    return _mix((value % 2**32) ^ (family * 0x01000193) % 2**32)
 
 
 def _token_hash(token: str) -> int:
@@ -49,10 +50,6 @@ def _token_hash(token: str) -> int:
         unit = ord(lower if len(lower) == 1 else character) + 1
         value += unit * _CHARACTER_BASE ** min(index, _ORDERED_CHARACTERS - 1)
     return _mix(value)
-
-
-def _row(value: int, family: int) -> int:
-    return _mix((value % 2**32) ^ (family * 0x01000193) % 2**32) * ROWS >> 32
 
 
 def _mix(value: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import card
+from model import card, tensorfile
 from model.ngram import classifier
 from model.ngram.classifier import NgramModel
 from model.training.platt import Platt
@@ -63,7 +63,7 @@ def test_logits_of_the_empty_text_are_the_bias(model: NgramModel) -> None:
     torch.testing.assert_close(model.logits(model.prepare([""]))[0], model._bias)
 
 
-def loaded(model: NgramModel, folder: Path, **changes: torch.Tensor | None) -> NgramModel:
+def loaded(model: NgramModel, folder: Path, **changes: torch.Tensor) -> NgramModel:
     """Returns the model with other tensors, from a folder that it was written into."""
     weights = replace(model._weights, **changes)
     weights.write(folder)
@@ -72,13 +72,6 @@ def loaded(model: NgramModel, folder: Path, **changes: torch.Tensor | None) -> N
     other = NgramModel(folder)
     other.load(torch.device("cpu"))
     return other
-
-
-def test_a_model_without_a_shift_gives_a_softmax(model: NgramModel, tmp_path: Path) -> None:
-    old = loaded(model, tmp_path, shift=None)
-    batch = old.prepare(TEXTS)
-    expected = (model.logits(batch) / model._weights.temperature).softmax(1)
-    torch.testing.assert_close(old.forward(batch), expected)
 
 
 @pytest.mark.parametrize("shift", [-20.0, 1.5, 20.0])
@@ -121,15 +114,15 @@ def test_padded_batch_has_a_shape_of_the_grid(
     assert len(padded.forward(batch)) == texts
 
 
-def test_bag_longer_than_the_grid_is_computed_in_slices(padded: NgramModel) -> None:
-    long = " ".join(f"{number:x}q{number * 31:x}" for number in range(3000))
-    model = NgramModel()
-    model.load(torch.device("cpu"))
-    batch = padded.prepare([long])
-    assert batch.rows.shape[1] > classifier.GRID_LENGTHS[-1]
-    assert batch.rows.shape[1] % classifier.GRID_LENGTHS[-1] == 0
+def test_bag_longer_than_the_grid_is_computed_in_slices(
+    model: NgramModel, padded: NgramModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "GRID_LENGTHS", (8, 16))
+    batch = padded.prepare(TEXTS[:1])
+    assert batch.rows.shape[1] > 3 * 16
+    assert batch.rows.shape[1] % 16 == 0
     torch.testing.assert_close(
-        padded.logits(batch), model.logits(model.prepare([long])), rtol=1e-4, atol=1e-4
+        padded.logits(batch), model.logits(model.prepare(TEXTS[:1])), rtol=1e-4, atol=1e-4
     )
 
 
@@ -152,6 +145,15 @@ def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
     card.write_text(card.read_text().replace('"version": "ngram-1-', '"version": "ngram-1-0'))
     with pytest.raises(ValueError, match="not of one version"):
         NgramModel(tmp_path / "m").load(torch.device("cpu"))
+
+
+def test_weights_of_the_first_kind_of_features_are_refused(tmp_path: Path) -> None:
+    shutil.copy(classifier.SHIPPED / "card.json", tmp_path)
+    old = {"table": torch.zeros(360_448, 49, dtype=torch.uint8), "idf": torch.ones(360_448)}
+    tensorfile.write(tmp_path, old, "chars2-4,tokens1-2,rows360448,sqrt,v1")
+    with pytest.raises(ValueError, match=r"an earlier version.* train the model again") as refused:
+        NgramModel(tmp_path).load(torch.device("cpu"))
+    assert str(tmp_path) in str(refused.value)
 
 
 def test_error_names_the_missing_or_broken_file(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_refusal_has_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
         training.check(corpus(2000))
     words = str(refused.value)
     assert "2.1 GB are available" in words
-    assert "2,000 authors x 360,448 rows x 2 bytes = 1.4 GB" in words
+    assert "2,000 authors x 524,288 rows x 2 bytes = 2.1 GB" in words
     assert "8,000 messages x 2,000 authors x" in words
     assert "train on fewer messages or authors" in words
 
@@ -40,7 +40,7 @@ def test_refusal_has_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_many_ngrams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda: 1 << 50)
     monkeypatch.setattr(memory, "MAX_NGRAMS", 1000)
-    with pytest.raises(DataError, match="characters, 400 at most: train on fewer messages"):
+    with pytest.raises(DataError, match="characters, 500 at most: train on fewer messages"):
         training.check(corpus(40))
 
 

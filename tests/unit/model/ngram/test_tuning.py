@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from model.ngram import tuning
-from model.ngram.counting import count_all, rows_of_tokens
-from model.ngram.fitting import ALL, TOKENS, Fitter, Texts
+from model.ngram.counting import count_all, known_ngrams
+from model.ngram.fitting import ALL, BAYES, TOKENS, Fitter, Texts
 from model.training.corpus import TRAINING_FOLDS, TUNING_FOLD
 
 WORDS = (
@@ -30,9 +30,10 @@ def texts() -> Texts:
         for label in labels
     ]
     folds = np.array(TRAINING_FOLDS)[np.arange(72) // 3 % 4]
-    bags = count_all(written)
+    known = known_ngrams(written)
+    bags = count_all(written, known.vocabulary)
     is_new = np.arange(72) % 20 != 0
-    return Texts(bags, labels, folds, is_new, rows_of_tokens(written, bags), 3)
+    return Texts(bags, labels, folds, is_new, *known, 3)
 
 
 def test_folds_without_messages_are_not_left_out(texts: Texts) -> None:
@@ -47,8 +48,8 @@ def test_large_corpora_have_fewer_candidates_and_leave_out_one_fold(
     monkeypatch.setattr(tuning, "ENOUGH_TUNING", len(texts.labels) // 4)
     shares: list[float] = []
     tuned = tuning.tune(texts, shares.append)
-    assert shares == [0.5, 1.0]  # two kinds, one penalty each, one fold
-    assert tuned.penalties.items() <= {ALL: 1.0, TOKENS: 1.0}.items()
+    assert shares == pytest.approx([1 / 3, 2 / 3, 1])  # three kinds, one penalty each, one fold
+    assert tuned.penalties.items() <= {ALL: 1.0, TOKENS: 1.0, BAYES: 0.001}.items()
     assert set(tuned.folds) == {TUNING_FOLD}
 
 
@@ -64,7 +65,7 @@ def test_choices_rest_on_scores_from_fits_without_these_messages(texts: Texts) -
     shares: list[float] = []
     tuned = tuning.tune(texts, shares.append)
     assert shares == sorted(shares)
-    assert tuned.penalties.keys() <= {ALL, TOKENS}
+    assert tuned.penalties.keys() <= {ALL, TOKENS, BAYES}
     assert shares[-1] == 1
     assert sorted(tuned.folds) == sorted(texts.folds)
     assert np.count_nonzero(tuned.used) == np.count_nonzero(texts.is_new) < len(texts.labels)
@@ -92,18 +93,39 @@ def test_each_penalty_is_one_of_its_kind(texts: Texts) -> None:
         assert penalty in tuning.PENALTIES[kind]
 
 
-def test_final_fit_starts_from_the_coefficients_of_the_tuning(texts: Texts) -> None:
+def test_final_fit_starts_from_the_coefficients_of_the_tuning(
+    texts: Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "PENALTIES", {TOKENS: (1.0, 0.3)})
     tuned = tuning.tune(texts, lambda _: None)
-    kind = next(iter(tuned.penalties))
-    start = tuned.start(texts, kind)
+    start = tuned.start(texts, TOKENS)
+    assert start is not None
     assert start.shape == (len(texts.labels), 3)
     left_out = ~np.isin(texts.folds, tuned.fitted)
     assert left_out.any()
     assert not start[left_out].any()
-    np.testing.assert_array_equal(start[~left_out], tuned.starts[kind])
+    np.testing.assert_array_equal(start[~left_out], tuned.starts[TOKENS])
 
 
-def test_each_kind_may_serve_alone() -> None:
-    both = {ALL: 1.0, TOKENS: 0.3}
-    assert tuning._subsets(both) == [both, {ALL: 1.0}, {TOKENS: 0.3}]
-    assert tuning._subsets({TOKENS: 0.3}) == [{TOKENS: 0.3}]
+def test_naive_bayes_may_serve_alone_and_has_no_start(
+    texts: Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "PENALTIES", {BAYES: (0.01,)})
+    tuned = tuning.tune(texts, lambda _: None)
+    assert tuned.penalties == {BAYES: 0.01}
+    assert tuned.start(texts, BAYES) is None
+
+
+def test_every_choice_of_kinds_may_serve(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[dict[str, float]] = []
+
+    def mixed(_trials: object, penalties: dict[str, float], _shares: object) -> object:
+        tried.append(penalties)
+        return found(_trials, penalties, _shares)
+
+    found = tuning._mixed
+    monkeypatch.setattr(tuning, "_mixed", mixed)
+    monkeypatch.setattr(tuning, "PENALTIES", {ALL: (1.0,), TOKENS: (0.3,), BAYES: (0.01,)})
+    tuning.tune(texts, lambda _: None)
+    chosen = {tuple(sorted(penalties)) for penalties in tried}
+    assert len(chosen) == 7
