@@ -32,10 +32,9 @@ _PUT = own_script("put_results")
 _NO_COUNT = ("WRONGTYPE", "not an integer", "would overflow")
 
 
-def keys(ids: Iterable[str]) -> list[bytes]:
+def keys(ids: Iterable[str]) -> list[str]:
     """Returns the Redis keys of the attributions with these message ids."""
-    # As bytes, because redis-py takes longer to encode a string.
-    return [(RESULT + id).encode() for id in ids]
+    return [RESULT + id for id in ids]
 
 
 def decode(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:

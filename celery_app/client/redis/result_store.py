@@ -21,4 +21,6 @@ class ResultStore:
 
         Sends one MGET command. Raises ``RedisError``.
         """
-        return decode(ids, await self._cache.execute_command("MGET", *keys(ids)))
+        # Encoded here, because redis-py's client for asyncio takes longer to encode a string.
+        encoded = [key.encode() for key in keys(ids)]
+        return decode(ids, await self._cache.execute_command("MGET", *encoded))
