@@ -97,16 +97,18 @@ def test_client_sees_the_end_before_a_busy_loop_closes_the_socket(
     """Otherwise the client would send another request, and nobody would read it."""
     monkeypatch.setattr(connection, "STOPPING_S", 0.2)
     SlowToCloseProtocol.over = threading.Event()
-    with served(protocol=SlowToCloseProtocol) as (server, port), connect(port) as client:
+    with served(protocol=SlowToCloseProtocol) as (server, port):
+        # Before the client connects: a connection reads this time when it opens.
         server.config.timeout_keep_alive = 1
-        client.sendall(REQUEST)
-        client.recv(4096)
-        server.should_exit = stops
-        client.settimeout(5)
-        try:
-            assert client.recv(4096) == b""
-        finally:
-            SlowToCloseProtocol.over.set()
+        with connect(port) as client:
+            client.sendall(REQUEST)
+            client.recv(4096)
+            server.should_exit = stops
+            client.settimeout(5)
+            try:
+                assert client.recv(4096) == b""
+            finally:
+                SlowToCloseProtocol.over.set()
 
 
 def test_stopping_busy_server_answers_a_request_that_arrived_in_time(
