@@ -28,10 +28,12 @@ UPDATE = os.environ.get("UPDATE_SCREENSHOTS") == "1"
 #: Number of figures before a screenshot: five minutes of figures for the README's screenshots.
 WORTH_A_PICTURE = 150 if UPDATE else 3
 
+#: The default model is sure of its author.
 SPEECH = (
-    "My fellow Americans, tonight I ask you to look at the small town where a young mother works "
-    "two jobs so that her kids can go to college. We're going to help her, because that's who we "
-    "are, and we won't stop until every family has a fair shot."
+    "Our job creators need more affordable loans, and our workers need jobs that can't be "
+    "outsourced. Tonight, I'm asking Congress to help the small town where a young mom works two "
+    "jobs so that her kids can go to college. That's why we'll keep fighting for middle-class "
+    "families who play by the rules."
 )
 #: Has a character of two UTF-16 units, a letter that NFC composes, and text that looks like HTML.
 ODD = f"  \U0001f33e In the cafe\u0301 <i>downtown</i> & elsewhere:\n{SPEECH}\n"
