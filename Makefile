@@ -156,11 +156,10 @@ SLOW_TESTS := $(filter-out tests/unit,$(patsubst %/__init__.py,%,$(wildcard test
 test: export PYTHONDONTWRITEBYTECODE :=
 # Several tests share the cores. By default, a thread of torch would wait busily for another that has no core.
 test: export OMP_WAIT_POLICY := passive
-# Tests of whole processes wait more than they compute, so five at a time fill two cores. xdist would begin with the
-# files of most tests. The files of the longest tests have few, and would be the last, one after the other.
+# Tests of whole processes wait more than they compute, so four at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(VENV)/huggingface.stamp $(VENV)/parquet.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
-	@$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(SLOW_TESTS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(SLOW_TESTS)
 
 .PHONY: newcomer
 newcomer: $(VENV)/dev.stamp  ## The README's first lines on a bare Debian, timed; needs root, debootstrap, curl; TEST=1 runs the tests there, too
