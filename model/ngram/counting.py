@@ -41,12 +41,18 @@ def known_ngrams(texts: Sequence[str]) -> Known:
     found_in = [_common(hashes, least) for hashes in _distinct(texts)]
     common, texts_with = zip(*found_in, strict=True)
     order = np.argsort(-np.concatenate(texts_with), kind="stable")
-    found = vocabulary.build(np.concatenate(common)[order])
+    found = vocabulary.build(_without_repeats(np.concatenate(common)[order]))
     kinds = np.zeros(ROWS, np.int64)
     for kind, hashes in enumerate(common):
         rows, known = found.find(hashes)
         kinds[rows[known]] = kind
     return Known(found, kinds)
+
+
+def _without_repeats(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Returns each hash once, at its first place: n-grams of two kinds may have the same hash."""
+    _, first = np.unique(hashes, return_index=True)
+    return hashes[np.sort(first)]
 
 
 def _distinct(texts: Sequence[str]) -> list[NDArray[np.uint32]]:

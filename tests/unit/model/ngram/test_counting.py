@@ -51,6 +51,14 @@ def test_the_commonest_n_grams_are_known_if_there_are_too_many(
     ]  # "the" as a token is in four texts, as characters only in three
 
 
+def test_two_n_grams_with_the_same_hash_keep_no_other_from_being_known() -> None:
+    texts = ["a pact", "to impress"]
+    of_characters, of_tokens = ([family.hashes for family in families(text)] for text in texts)
+    assert of_characters[1][1] == of_tokens[3][0]  # " pac", and the tokens "to" and "impress"
+    found = known_ngrams(texts).vocabulary
+    assert all(found.find(hashes)[1].all() for hashes in (*of_characters, *of_tokens))
+
+
 def test_counts_of_many_texts_are_those_of_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
     known = known_ngrams(TEXTS).vocabulary
     together = count_all(TEXTS, known)
